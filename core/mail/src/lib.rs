@@ -1,0 +1,21 @@
+//! Pure mail code of Posthouse: addresses, composing, inspecting, parsing, DKIM signing, DSNs.
+//!
+//! No I/O, no clock, no database: times and identifiers are arguments. Everything here takes bytes
+//! from the network, so nothing may panic, recurse without a bound or take more than linear time.
+
+pub mod address;
+pub mod compose;
+pub mod dkim;
+pub mod domain;
+pub mod dsn;
+pub mod message;
+pub mod parse;
+pub mod received;
+
+mod date;
+mod encoded_word;
+mod fold;
+mod params;
+
+pub use address::{Address, AddressError, EmailAddress, LocalPartRules, NamedAddress};
+pub use domain::DomainError;
