@@ -120,3 +120,6 @@ pub struct Fault {
     /// What is wrong, in words for people.
     pub detail: String,
 }
+
+#[cfg(test)]
+mod tests;

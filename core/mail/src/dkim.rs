@@ -23,3 +23,6 @@ pub struct Signer {
     /// The private key.
     pub key: Arc<SigningKey>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,3 +65,6 @@ pub struct DsnInput<'a> {
     /// Date of the report.
     pub now: OffsetDateTime,
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,3 +19,6 @@ mod params;
 
 pub use address::{Address, AddressError, EmailAddress, LocalPartRules, NamedAddress};
 pub use domain::DomainError;
+
+#[cfg(test)]
+mod hostile;

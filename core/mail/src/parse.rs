@@ -126,3 +126,6 @@ impl ParsedMail {
         body::parse(message)
     }
 }
+
+#[cfg(test)]
+mod tests;

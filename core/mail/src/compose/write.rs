@@ -255,7 +255,9 @@ fn write_text(out: &mut Vec<u8>, subtype: &str, text: &str) {
         out.extend_from_slice(text.as_bytes());
     } else {
         out.extend_from_slice(b"Content-Transfer-Encoding: quoted-printable\r\n\r\n");
-        QuotedPrintableEncoder::new().encode_into(text.as_bytes(), out);
+        QuotedPrintableEncoder::new()
+            .preserve_line_breaks()
+            .encode_into(text.as_bytes(), out);
     }
 }
 

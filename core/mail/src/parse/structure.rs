@@ -221,10 +221,7 @@ impl Scanner<'_> {
             .params
             .get("boundary")
             .filter(|boundary| !boundary.is_empty());
-        let is_message = matches!(
-            part.content_type.as_str(),
-            "message/rfc822" | "message/global"
-        );
+        let is_message = is_embedded_message(part);
         open.state = match boundary {
             Some(boundary) if part.content_type.starts_with("multipart/") && identity && !full => {
                 let digest = part.content_type == "multipart/digest";
@@ -384,9 +381,7 @@ fn assemble(nodes: Vec<Node>) -> Part {
             break;
         };
         part.children.reverse();
-        if part.content_type == "message/rfc822" || part.content_type == "message/global" {
-            hoist_envelope(&mut part);
-        }
+        hoist_envelope(&mut part);
         if let Some((parent, _)) = parent.and_then(|parent| parts.get_mut(parent)) {
             parent.children.push(part);
         }
@@ -397,9 +392,17 @@ fn assemble(nodes: Vec<Node>) -> Part {
     root
 }
 
+fn is_embedded_message(part: &Part) -> bool {
+    matches!(
+        part.content_type.as_str(),
+        "message/rfc822" | "message/global"
+    )
+}
+
 /// The envelope of an embedded message is kept at the part that embeds it.
 fn hoist_envelope(part: &mut Part) {
-    if let [child] = part.children.as_mut_slice()
+    if is_embedded_message(part)
+        && let [child] = part.children.as_mut_slice()
         && child.envelope.is_some()
     {
         part.envelope = child.envelope.take();
