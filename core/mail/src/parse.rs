@@ -4,6 +4,7 @@
 //! octet-stream leaf. Iterative, with budgets for depth and parts; headers are not interpreted beyond display.
 
 mod body;
+mod describe;
 mod envelope;
 mod structure;
 mod subject;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use body::{decode_part, find_part};
 pub use envelope::Envelope;
+pub(crate) use structure::has_8bit_part_header;
 pub use subject::base_subject;
 
 pub use crate::address::EmailAddress;

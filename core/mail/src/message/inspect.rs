@@ -4,6 +4,7 @@ use super::{header_fields, split_header};
 use crate::{
     address::{Address, AddressError, EmailAddress, NamedAddress, parse_address_list},
     encoded_word,
+    parse::has_8bit_part_header,
 };
 
 /// Why the header of a message is not acceptable from a sender of ours.
@@ -53,7 +54,7 @@ pub struct Inspection {
     pub has_return_path: bool,
     /// Trace fields so far; a loop has many.
     pub received_count: usize,
-    /// A header field is not ASCII, so onward delivery needs SMTPUTF8.
+    /// A header field is not ASCII, be it of a part, so onward delivery needs SMTPUTF8.
     pub needs_smtputf8: bool,
     /// The body has octets above 127, so onward delivery needs 8BITMIME.
     pub has_8bit: bool,
@@ -71,6 +72,7 @@ pub struct Inspection {
 /// No end of the header, or not exactly one From address (VU#517845).
 pub fn inspect(message: &[u8]) -> Result<Inspection, InspectError> {
     let (header, body) = split_header(message).ok_or(InspectError::NoHeaderEnd)?;
+    let has_8bit = !body.is_ascii();
     let mut found = Inspection {
         from: author(header)?,
         subject: None,
@@ -82,8 +84,8 @@ pub fn inspect(message: &[u8]) -> Result<Inspection, InspectError> {
         has_bcc: false,
         has_return_path: false,
         received_count: 0,
-        needs_smtputf8: !header.is_ascii(),
-        has_8bit: !body.is_ascii(),
+        needs_smtputf8: !header.is_ascii() || (has_8bit && has_8bit_part_header(message)),
+        has_8bit,
         auto_submitted: false,
         references: Vec::new(),
         in_reply_to: Vec::new(),
@@ -224,5 +226,22 @@ mod tests {
         assert!(found.needs_smtputf8 && found.has_8bit && found.auto_submitted);
         assert_eq!(found.references, ["<0@b>", "<00@b>"]);
         assert_eq!(found.in_reply_to, ["<0@b>"]);
+    }
+
+    #[test]
+    fn smtputf8_is_needed_for_headers_only() {
+        let needs = |message: &str| {
+            let found = inspect(message.as_bytes()).unwrap();
+            (found.needs_smtputf8, found.has_8bit)
+        };
+        let part = "From: a@b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n";
+        assert_eq!(needs("From: a@b\r\n\r\nx"), (false, false));
+        assert_eq!(needs("From: a@b\r\n\r\né"), (false, true));
+        assert_eq!(needs("From: é@b\r\n\r\nx"), (true, false));
+        assert_eq!(needs(&format!("{part}\r\né\r\n--b--")), (false, true));
+        assert_eq!(
+            needs(&format!("{part}Content-Description: é\r\n\r\nx\r\n--b--")),
+            (true, true)
+        );
     }
 }

@@ -3,8 +3,11 @@
 //! RFC 2046 §5.1: an outer delimiter ends all inner entities. When a budget is used up, what follows stays
 //! in the part it is found in.
 
-use super::{MAX_DEPTH, MAX_PARTS, Part, envelope::Envelope, transfer};
-use crate::{encoded_word, message::header_fields, params};
+use super::{
+    MAX_DEPTH, MAX_PARTS, Part,
+    describe::{Context, describe},
+    transfer,
+};
 
 /// The tree of parts of a message.
 pub(super) fn read(message: &[u8]) -> Part {
@@ -23,13 +26,21 @@ pub(super) fn read(message: &[u8]) -> Part {
     assemble(scanner.nodes)
 }
 
-/// Where an entity stands, which decides its default type (RFC 2046 §5.1.5) and path.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Context {
-    Top,
-    Multipart,
-    Digest,
-    Message,
+/// Whether the header of a part has octets above 127, which only SMTPUTF8 carries (RFC 6532 §3.7).
+pub(crate) fn has_8bit_part_header(message: &[u8]) -> bool {
+    let mut stack = vec![read(message)];
+    while let Some(part) = stack.pop() {
+        let end = part.header_offset + part.header_length;
+        if !message
+            .get(part.header_offset..end)
+            .unwrap_or(&[])
+            .is_ascii()
+        {
+            return true;
+        }
+        stack.extend(part.children);
+    }
+    false
 }
 
 enum State {
@@ -262,108 +273,6 @@ fn child_path(parent: &str, position: usize) -> String {
     } else {
         format!("{parent}.{position}")
     }
-}
-
-/// Fills in what the header of a part says.
-fn describe(part: &mut Part, message: &[u8], context: Context) {
-    let end = part.header_offset + part.header_length;
-    let header = message.get(part.header_offset..end).unwrap_or(&[]);
-    let default = if context == Context::Digest {
-        "message/rfc822"
-    } else {
-        "text/plain"
-    };
-    default.clone_into(&mut part.content_type);
-    "7bit".clone_into(&mut part.encoding);
-    let mut seen = [false; 4];
-    for (name, value) in header_fields(header) {
-        let at = match name.to_ascii_lowercase().as_str() {
-            "content-type" => 0,
-            "content-disposition" => 1,
-            "content-transfer-encoding" => 2,
-            "content-id" => 3,
-            _ => continue,
-        };
-        // The first of several counts: what a filter before us most likely looked at.
-        if seen
-            .get_mut(at)
-            .is_some_and(|seen| !std::mem::replace(seen, true))
-        {
-            note(part, at, value);
-        }
-    }
-    if part.content_type.starts_with("text/") {
-        let charset = part
-            .params
-            .get("charset")
-            .map_or("us-ascii", String::as_str);
-        part.charset = Some(charset.to_ascii_lowercase());
-    }
-    if part.filename.is_none() {
-        part.filename = part.params.get("name").cloned();
-    }
-    if context == Context::Message {
-        part.envelope = Some(Box::new(Envelope::read(header)));
-    }
-}
-
-fn note(part: &mut Part, field: usize, value: &[u8]) {
-    match field {
-        0 => {
-            let parsed = params::parse(value);
-            let known = parsed
-                .value
-                .split_once('/')
-                .is_some_and(|(kind, subtype)| params::is_token(kind) && params::is_token(subtype));
-            let unknown = || "application/octet-stream".to_owned();
-            part.content_type = if known { parsed.value } else { unknown() };
-            let params = parsed
-                .params
-                .into_iter()
-                .filter(|(name, _)| params::is_token(name));
-            part.params = params
-                .map(|(name, value)| (name, printable(&value)))
-                .collect();
-        }
-        1 => {
-            let mut parsed = params::parse(value);
-            part.filename = parsed
-                .params
-                .remove("filename")
-                .map(|name| printable(&name));
-            part.disposition = Some(printable(&parsed.value)).filter(|value| !value.is_empty());
-        }
-        2 => {
-            let text = encoded_word::unfold(value);
-            let token = text
-                .split([';', '('])
-                .next()
-                .unwrap_or("")
-                .trim()
-                .to_ascii_lowercase();
-            if params::is_token(&token) {
-                part.encoding = token;
-            }
-        }
-        _ => {
-            let text = encoded_word::unfold(value);
-            let id = text.trim().trim_start_matches('<').trim_end_matches('>');
-            part.content_id = Some(printable(id)).filter(|id| !id.is_empty());
-        }
-    }
-}
-
-/// Text fit for JSON, databases and logs: control characters replaced.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if crate::address::is_forbidden(c) {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
 }
 
 fn count_lines(body: &[u8]) -> usize {
