@@ -194,7 +194,7 @@ fn plan(dir: &Path, options: &ClusterOptions) -> Result<Plan> {
     let home = home::find(&dir, &options.outside_dir)?;
     let binaries = Binaries::find(options.bin_dir.as_deref(), home.major()?)?;
     if home.major()?.is_none() {
-        initialise(&home, &binaries)?;
+        initialise(&home, &binaries, options.durability)?;
     }
     leftover::stop(&home.data_dir())?;
     let socket_dir = socket::prepare(&home.data_dir(), &home.owner)?;
@@ -244,7 +244,7 @@ fn lock(dir: &Path) -> Result<File> {
 }
 
 /// Makes the cluster beside its place and renames it, so that a half-made one is never used.
-fn initialise(home: &Home, binaries: &Binaries) -> Result<()> {
+fn initialise(home: &Home, binaries: &Binaries, durability: Durability) -> Result<()> {
     let fresh = home.dir.join("data.new");
     // Postgres 17 and newer could use its built-in C.UTF-8; older ones need the system's.
     let mut failure = String::new();
@@ -262,6 +262,9 @@ fn initialise(home: &Home, binaries: &Binaries) -> Result<()> {
         command
             .arg(format!("--lc-ctype={ctype}"))
             .arg(format!("--username={ROLE}"));
+        if durability == Durability::Throwaway {
+            command.arg("--no-sync");
+        }
         let output = command
             .arg("-D")
             .arg(&fresh)
