@@ -1,0 +1,209 @@
+//! One try to deliver a job: a waiting connection first, then host by host (RFC 5321 §5.1).
+
+use posthouse_core::ports::transport::{Host, Job, Outcome, Peer, Reply};
+use tokio::time::Instant;
+
+use super::{
+    Outbound,
+    connection::Connection,
+    fault::Fault,
+    ledger::Ledger,
+    pool::Key,
+    route,
+    session::{self, Target},
+    transaction::{self, Interrupted, Progress},
+};
+
+/// A try under way.
+pub(super) struct Attempt<'a> {
+    outbound: &'a Outbound,
+    job: &'a Job,
+    deadline: Instant,
+    ledger: Ledger,
+    peer: Option<Peer>,
+    /// What the hosts tried so far said, for recipients that none of them decided about.
+    said: Option<Reply>,
+}
+
+/// Where to go on after a host or address has been tried.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// All is decided.
+    Stop,
+    /// Another address of the same host.
+    Address,
+    /// Another host.
+    Host,
+}
+
+/// What came of a connection that was waiting in the pool.
+enum Reused<'a> {
+    /// Go on with the hosts.
+    Nothing,
+    /// This host has said what it has to say; go on with the others.
+    Tried(&'a Host),
+    /// All is decided.
+    Stop,
+}
+
+impl<'a> Attempt<'a> {
+    /// Prepares a try that ends at `deadline`.
+    pub(super) fn new(outbound: &'a Outbound, job: &'a Job, deadline: Instant) -> Self {
+        Self {
+            outbound,
+            job,
+            deadline,
+            ledger: Ledger::new(job),
+            peer: None,
+            said: None,
+        }
+    }
+
+    /// Delivers; results in the order of the recipients, and the peer that they came from.
+    pub(super) async fn run(mut self) -> (Vec<Outcome>, Option<Peer>) {
+        if !self.ledger.is_complete() {
+            match self.reuse().await {
+                Reused::Stop => {}
+                Reused::Nothing => self.hosts(None).await,
+                Reused::Tried(host) => self.hosts(Some(host)).await,
+            }
+        }
+        let said = self
+            .said
+            .unwrap_or_else(|| Reply::local("4.4.4", "There is no host to try"));
+        (self.ledger.into_outcomes(|| said.clone()), self.peer)
+    }
+
+    /// Tries the newest waiting connection. When that proves dead, it never happened.
+    async fn reuse(&mut self) -> Reused<'a> {
+        let (job, key) = (self.job, Key::new(&self.job.hop));
+        let taken = self
+            .outbound
+            .shared
+            .pool
+            .take(&key, |address| route::suits(job, address));
+        let Some(mut connection) = taken else {
+            return Reused::Nothing;
+        };
+        let host = job
+            .hop
+            .hosts
+            .iter()
+            .find(|host| *host.name == *connection.peer.host);
+        let Some(host) = host else {
+            return Reused::Nothing;
+        };
+        count_connection("reused");
+        connection.begin(self.deadline);
+        let peer = connection.peer.clone();
+        let result = transaction::deliver(&mut connection, job, host, &mut self.ledger).await;
+        let closing = matches!(
+            &result,
+            Err(Interrupted::Fault(Fault::Temporary(reply))) if reply.code == Some(421)
+        );
+        self.outbound.give_back(key, connection);
+        match result {
+            // A server that closes an idle connection may say so just as we send MAIL.
+            Err(Interrupted::Fault(_)) if closing && !self.ledger.is_answered => Reused::Nothing,
+            Err(Interrupted::BeforeAnyReply(error)) => {
+                tracing::debug!(%error, "a waiting connection was dead");
+                count_connection("dead");
+                Reused::Nothing
+            }
+            Err(Interrupted::Fault(fault)) => match self.record(fault, peer) {
+                Next::Stop => Reused::Stop,
+                Next::Host => Reused::Tried(host),
+                Next::Address => Reused::Nothing,
+            },
+            Ok(progress) => {
+                self.peer = Some(peer);
+                if progress == Progress::Complete {
+                    Reused::Stop
+                } else {
+                    Reused::Nothing
+                }
+            }
+        }
+    }
+
+    async fn hosts(&mut self, except: Option<&Host>) {
+        let job = self.job;
+        for host in &job.hop.hosts {
+            if except.is_some_and(|tried| tried.name == host.name) {
+                continue;
+            }
+            for address in route::addresses(job, host) {
+                match self
+                    .address(Target {
+                        hop: &job.hop,
+                        host,
+                        address,
+                    })
+                    .await
+                {
+                    Next::Stop => return,
+                    Next::Host => break,
+                    Next::Address => {}
+                }
+            }
+        }
+    }
+
+    /// Tries one address, with more than one connection when the server limits them.
+    async fn address(&mut self, target: Target<'_>) -> Next {
+        loop {
+            let opened = session::open(&self.outbound.shared.env, target, self.deadline).await;
+            let mut connection = match opened {
+                Ok(connection) => connection,
+                Err(fault) => return self.record(fault, target.peer()),
+            };
+            let (job, ledger) = (self.job, &mut self.ledger);
+            let result = transaction::deliver(&mut connection, job, target.host, ledger).await;
+            let peer = connection.peer.clone();
+            self.finish(connection);
+            match result {
+                Ok(progress) => {
+                    self.peer = Some(peer);
+                    if progress == Progress::Complete {
+                        return Next::Stop;
+                    }
+                }
+                Err(Interrupted::Fault(fault)) => return self.record(fault, peer),
+                Err(Interrupted::BeforeAnyReply(error)) => {
+                    return self.record(Fault::Connection(error.into_reply(target.host)), peer);
+                }
+            }
+        }
+    }
+
+    fn finish(&self, connection: Connection) {
+        self.outbound.give_back(Key::new(&self.job.hop), connection);
+    }
+
+    /// Notes what a host said and tells where to go on.
+    fn record(&mut self, fault: Fault, peer: Peer) -> Next {
+        if self.ledger.is_answered || matches!(fault, Fault::Permanent(_)) {
+            self.ledger.settle_fault(fault);
+            self.peer = Some(peer);
+            return Next::Stop;
+        }
+        let next = if matches!(fault, Fault::Temporary(_)) {
+            Next::Host
+        } else {
+            Next::Address
+        };
+        let reply = fault.into_reply();
+        tracing::debug!(code = reply.code, "host did not take the message");
+        // The words of a server tell more than a failure to reach the next one.
+        let spoken_before = self.said.as_ref().is_some_and(|said| said.code.is_some());
+        if reply.code.is_some() || !spoken_before {
+            self.said = Some(reply);
+            self.peer = Some(peer);
+        }
+        next
+    }
+}
+
+fn count_connection(kind: &'static str) {
+    metrics::counter!("posthouse_smtp_out_connections_total", "kind" => kind).increment(1);
+}

@@ -1,0 +1,266 @@
+//! From an address to a session that takes MAIL: TCP, greeting, EHLO, TLS, AUTH.
+//!
+//! RFC 5321 §3.1 and §3.2, RFC 3207. Which addresses are tried, and in what order, is not decided
+//! here.
+
+use std::{io, net::IpAddr, sync::Arc};
+
+use posthouse_core::ports::transport::{Hop, Host, Peer, Reply, Tls, TlsInfo};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+use tokio_rustls::client::TlsStream;
+
+use super::{
+    OutboundConfig, Timeouts, auth,
+    capabilities::{Capabilities, Extension},
+    connection::{Connection, Stream},
+    fault::{Error, Fault, Stage},
+    reply::Response,
+    tls::{Assurance, TlsClients},
+};
+
+/// What every session needs to know.
+pub(super) struct Environment {
+    pub(super) ehlo_name: Arc<str>,
+    pub(super) timeouts: Timeouts,
+    pub(super) tls: TlsClients,
+}
+
+impl Environment {
+    /// Takes from the configuration what sessions need.
+    pub(super) fn new(config: &OutboundConfig) -> Result<Self, rustls::Error> {
+        let tls = TlsClients::new(config.roots.clone())?;
+        Ok(Self {
+            ehlo_name: config.ehlo_name.clone(),
+            timeouts: config.timeouts,
+            tls,
+        })
+    }
+}
+
+/// One address of one host of a hop.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) hop: &'a Hop,
+    pub(super) host: &'a Host,
+    pub(super) address: IpAddr,
+}
+
+impl Target<'_> {
+    /// The peer as far as it is known before a connection.
+    pub(super) fn peer(&self) -> Peer {
+        Peer {
+            host: self.host.name.to_string(),
+            remote_address: Some(self.address),
+            ..Peer::default()
+        }
+    }
+
+    fn fault(&self, error: Error) -> Fault {
+        Fault::Connection(error.into_reply(self.host))
+    }
+}
+
+/// Why there is no session.
+enum Refusal {
+    /// TLS did not come about; without TLS it might work.
+    Tls(Error),
+    /// Anything else.
+    Fault(Fault),
+}
+
+/// Whether STARTTLS is to be used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StartTls {
+    Never,
+    WhenOffered,
+    Always,
+}
+
+/// Opens a session that is ready for MAIL.
+pub(super) async fn open(
+    env: &Environment,
+    target: Target<'_>,
+    deadline: Instant,
+) -> Result<Connection, Fault> {
+    let wish = match target.hop.tls {
+        Tls::Opportunistic => StartTls::WhenOffered,
+        Tls::Required => StartTls::Always,
+        Tls::Implicit | Tls::Never => StartTls::Never,
+    };
+    match Box::pin(attempt(env, target, deadline, wish)).await {
+        Ok(connection) => Ok(connection),
+        Err(Refusal::Fault(fault)) => Err(fault),
+        Err(Refusal::Tls(error)) if wish == StartTls::WhenOffered => {
+            count_fallback(&error.to_string());
+            let again = Box::pin(attempt(env, target, deadline, StartTls::Never)).await;
+            again.map_err(|refusal| match refusal {
+                Refusal::Tls(error) => target.fault(error),
+                Refusal::Fault(fault) => fault,
+            })
+        }
+        Err(Refusal::Tls(error)) => Err(target.fault(error)),
+    }
+}
+
+fn count_fallback(error: &str) {
+    metrics::counter!("posthouse_smtp_out_tls_fallback_total").increment(1);
+    tracing::debug!(error, "TLS failed, going on in plain text");
+}
+
+async fn attempt(
+    env: &Environment,
+    target: Target<'_>,
+    deadline: Instant,
+    wish: StartTls,
+) -> Result<Connection, Refusal> {
+    let fault = |error| Refusal::Fault(target.fault(error));
+    let tcp = dial(env, target, deadline).await.map_err(fault)?;
+    let mut peer = target.peer();
+    peer.local_address = tcp.local_addr().ok().map(|address| address.ip());
+    let stream = if target.hop.tls == Tls::Implicit {
+        let (stream, facts) = handshake(env, target, tcp).await.map_err(Refusal::Tls)?;
+        peer.tls = Some(facts);
+        Stream::Tls(stream)
+    } else {
+        Stream::Plain(tcp)
+    };
+    metrics::counter!("posthouse_smtp_out_connections_total", "kind" => "opened").increment(1);
+    let mut connection = Connection::new(stream, peer, env.timeouts, deadline);
+
+    let greeting = connection.reply(Stage::Greeting).await.map_err(fault)?;
+    expect_positive(Stage::Greeting, greeting, target.host)?;
+    let response = hello(env, &mut connection).await.map_err(fault)?;
+    expect_positive(Stage::Hello, response, target.host)?;
+    if wish != StartTls::Never {
+        connection = start_tls(env, target, connection, deadline).await?;
+    }
+    if let Some(credentials) = &target.hop.credentials {
+        auth::authenticate(&mut connection, credentials, target.host)
+            .await
+            .map_err(Refusal::Fault)?;
+    }
+    Ok(connection)
+}
+
+async fn dial(
+    env: &Environment,
+    target: Target<'_>,
+    deadline: Instant,
+) -> Result<TcpStream, Error> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(Error::SessionOver(Stage::Connect));
+    }
+    let limit = env.timeouts.connect.min(left);
+    let connecting = TcpStream::connect((target.address, target.hop.port));
+    let tcp = match timeout(limit, connecting).await {
+        Ok(connected) => connected.map_err(|error| Error::Io(Stage::Connect, error))?,
+        Err(_) => return Err(Error::TimedOut(Stage::Connect, limit)),
+    };
+    // Every write of ours is a whole batch; waiting for more to send only costs time.
+    tcp.set_nodelay(true)
+        .map_err(|error| Error::Io(Stage::Connect, error))?;
+    Ok(tcp)
+}
+
+async fn handshake(
+    env: &Environment,
+    target: Target<'_>,
+    tcp: TcpStream,
+) -> Result<(Box<TlsStream<TcpStream>>, TlsInfo), Error> {
+    let assurance = match target.hop.tls {
+        Tls::Opportunistic | Tls::Never => Assurance::Any,
+        Tls::Required | Tls::Implicit => Assurance::Verified,
+    };
+    let limit = env.timeouts.connect;
+    let connecting = env
+        .tls
+        .connect(tcp, (&target.host.name, target.address), assurance);
+    let Ok(made) = timeout(limit, Box::pin(connecting)).await else {
+        return Err(Error::TimedOut(Stage::Handshake, limit));
+    };
+    let result = if made.is_ok() { "ok" } else { "failed" };
+    metrics::counter!("posthouse_smtp_out_tls_handshakes_total", "result" => result).increment(1);
+    made.map_err(|error| Error::Io(Stage::Handshake, error))
+}
+
+/// EHLO, or HELO for a server that does not know it (RFC 5321 §3.2); the reply to the last of them.
+async fn hello(env: &Environment, connection: &mut Connection) -> Result<Response, Error> {
+    let name = &env.ehlo_name;
+    let response = connection.command(Stage::Hello, &["EHLO ", name]).await?;
+    if response.is_permanent() {
+        return connection.command(Stage::Hello, &["HELO ", name]).await;
+    }
+    connection.capabilities = Capabilities::parse(&response.text);
+    Ok(response)
+}
+
+fn expect_positive(stage: Stage, response: Response, host: &Host) -> Result<(), Refusal> {
+    if response.is_positive() {
+        return Ok(());
+    }
+    Err(Refusal::Fault(Fault::from_response(stage, response, host)))
+}
+
+/// STARTTLS (RFC 3207 §4) as the policy wants it.
+async fn start_tls(
+    env: &Environment,
+    target: Target<'_>,
+    mut connection: Connection,
+    deadline: Instant,
+) -> Result<Connection, Refusal> {
+    let required = target.hop.tls == Tls::Required;
+    if !connection.capabilities.offers(Extension::StartTls) {
+        if required {
+            let text = format!(
+                "{}: TLS is required, but the server has none",
+                target.host.name
+            );
+            return Err(Refusal::Fault(Fault::Temporary(Reply::local(
+                "4.7.4", text,
+            ))));
+        }
+        return Ok(connection);
+    }
+    let response = connection
+        .command(Stage::StartTls, &["STARTTLS"])
+        .await
+        .map_err(Refusal::Tls)?;
+    if response.code != 220 {
+        if required {
+            return Err(Refusal::Fault(Fault::Temporary(response.into_reply())));
+        }
+        if connection.broken || response.is_positive() {
+            return Err(Refusal::Tls(
+                connection.unexpected(Stage::StartTls, &response),
+            ));
+        }
+        // RFC 3207 §4.1: after a refusal the session goes on as it was.
+        count_fallback("STARTTLS was refused");
+        return Ok(connection);
+    }
+    // CVE-2011-0411 and its kin: nothing said in plain text may count after the handshake.
+    if !connection.replies.is_empty() {
+        return Err(Refusal::Fault(target.fault(Error::Injected)));
+    }
+    let Connection {
+        stream, mut peer, ..
+    } = connection;
+    let Stream::Plain(tcp) = stream else {
+        let error = io::Error::other("TLS is in force already");
+        return Err(Refusal::Fault(
+            target.fault(Error::Io(Stage::StartTls, error)),
+        ));
+    };
+    let (stream, facts) = handshake(env, target, tcp).await.map_err(Refusal::Tls)?;
+    peer.tls = Some(facts);
+    // A new connection object: buffers and capabilities from before TLS are gone.
+    let mut connection = Connection::new(Stream::Tls(stream), peer, env.timeouts, deadline);
+    // A server that did not like our side of the handshake says so only now.
+    let response = hello(env, &mut connection).await.map_err(Refusal::Tls)?;
+    expect_positive(Stage::Hello, response, target.host)?;
+    Ok(connection)
+}
