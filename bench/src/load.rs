@@ -1,0 +1,236 @@
+//! The load generator: so many connections that each post one message after the other.
+//!
+//! A closed loop: a connection posts its next message when the one before is answered.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::api::{Connection, Sender};
+use crate::dns;
+use crate::latency::Latencies;
+
+/// Recipient domains, each with an MX host of its own.
+const DOMAINS: u64 = 10;
+/// Numbers every message of this process, so that no recipient comes twice.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until {
+    /// After this time.
+    Elapsed(Duration),
+    /// After so many messages.
+    Posted(u64),
+}
+
+/// Where the mail goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Recipients {
+    /// To the sink.
+    Sink,
+    /// To a host that refuses connections.
+    Dead,
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    /// The HTTP server.
+    pub address: SocketAddr,
+    /// Who sends.
+    pub sender: Sender,
+    /// Octets of text in each message.
+    pub size: usize,
+    /// How many connections.
+    pub concurrency: usize,
+    /// When it ends.
+    pub until: Until,
+    /// Where the mail goes.
+    pub recipients: Recipients,
+}
+
+/// What a run showed.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Messages answered with 202.
+    pub accepted: u64,
+    /// Other answers by status; 0 stands for a broken connection.
+    pub refused: BTreeMap<u16, u64>,
+    /// How long accepted ones took.
+    pub latencies: Latencies,
+    /// From the first request to the last answer.
+    pub elapsed: Duration,
+}
+
+/// What the connections share.
+struct Shared {
+    load: Load,
+    text: String,
+    started: Instant,
+    posted: AtomicU64,
+}
+
+impl Load {
+    /// Runs it.
+    pub(crate) async fn run(self) -> Result<Outcome> {
+        let concurrency = self.concurrency;
+        let mut connections = Vec::with_capacity(concurrency);
+        for _ in 0..concurrency {
+            connections.push(Connection::open(self.address).await?);
+        }
+        let text = text(self.size);
+        let started = Instant::now();
+        let shared = Arc::new(Shared {
+            load: self,
+            text,
+            started,
+            posted: AtomicU64::new(0),
+        });
+        let workers: Vec<_> = connections
+            .into_iter()
+            .map(|connection| tokio::spawn(work(Arc::clone(&shared), connection)))
+            .collect();
+        let mut total = Outcome::default();
+        for worker in workers {
+            let outcome = worker.await??;
+            total.accepted += outcome.accepted;
+            total.latencies.merge(outcome.latencies);
+            for (status, count) in outcome.refused {
+                *total.refused.entry(status).or_default() += count;
+            }
+        }
+        total.elapsed = started.elapsed();
+        Ok(total)
+    }
+
+    /// Writes the request body around the text, which is JSON already.
+    fn body(&self, number: u64, text: &str) -> Bytes {
+        let domain = match self.recipients {
+            Recipients::Sink => format!("d{}.{}", number % DOMAINS, dns::ZONE),
+            Recipients::Dead => dns::DEAD_DOMAIN.to_owned(),
+        };
+        let from = &self.sender.from;
+        Bytes::from(format!(
+            "{{\"from\":\"Bench <{from}>\",\"to\":[\"u{number}@{domain}\"],\
+             \"subject\":\"Message {number}\",\"text\":{text}}}"
+        ))
+    }
+}
+
+impl Shared {
+    fn next(&self) -> Option<u64> {
+        match self.load.until {
+            Until::Elapsed(time) if self.started.elapsed() >= time => return None,
+            Until::Posted(count) if self.posted.fetch_add(1, Ordering::Relaxed) >= count => {
+                return None;
+            }
+            _ => {}
+        }
+        Some(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+async fn work(shared: Arc<Shared>, mut connection: Connection) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let load = &shared.load;
+    while let Some(number) = shared.next() {
+        let body = load.body(number, &shared.text);
+        let sent = Instant::now();
+        let answer = connection
+            .call(Method::POST, "/v1/messages", &load.sender.key, body)
+            .await;
+        match answer {
+            Ok((StatusCode::ACCEPTED, _)) => {
+                outcome.accepted += 1;
+                outcome.latencies.record(sent.elapsed());
+            }
+            Ok((status, _)) => {
+                *outcome.refused.entry(status.as_u16()).or_default() += 1;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(_) => {
+                *outcome.refused.entry(0).or_default() += 1;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                connection = Connection::open(load.address).await?;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// Makes text of the given size in lines of ordinary length, as a JSON string.
+fn text(size: usize) -> String {
+    let line = "The quick brown fox jumps over the lazy dog and reads its mail again.\n";
+    let plain: String = line.chars().cycle().take(size).collect();
+    json!(plain).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt as _, Full};
+    use hyper::service::service_fn;
+    use hyper::{Response, server::conn::http1};
+    use hyper_util::rt::TokioIo;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Accepts every other message.
+    async fn server() -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let turn = Arc::new(AtomicU64::new(0));
+            while let Ok((stream, _)) = listener.accept().await {
+                let turn = Arc::clone(&turn);
+                let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                    let turn = turn.fetch_add(1, Ordering::Relaxed);
+                    async move {
+                        let body = request.into_body().collect().await?.to_bytes();
+                        let message: Value = serde_json::from_slice(&body).unwrap();
+                        assert_eq!(message["text"].as_str().unwrap().len(), 2048);
+                        let status = if turn.is_multiple_of(2) { 202 } else { 503 };
+                        Response::builder()
+                            .status(status)
+                            .body(Full::new(Bytes::from_static(b"{}")))
+                            .map_err(|_| ())
+                            .or_else(|()| Ok::<_, hyper::Error>(Response::default()))
+                    }
+                });
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn every_answer_is_counted() {
+        let sender = Sender {
+            from: "a@b.test".to_owned(),
+            key: "phk_x".to_owned(),
+        };
+        let outcome = Load {
+            address: server().await,
+            sender,
+            size: 2048,
+            concurrency: 4,
+            until: Until::Posted(20),
+            recipients: Recipients::Sink,
+        }
+        .run()
+        .await
+        .unwrap();
+        assert_eq!(outcome.accepted, 10);
+        assert_eq!(outcome.refused, BTreeMap::from([(503, 10)]));
+    }
+}

@@ -1,0 +1,100 @@
+//! `make bench`: how fast a release build accepts and delivers, one JSON line per figure.
+//!
+//! Everything runs on this machine: client, server, its Postgres, DNS and the sink share the cores.
+//! It measures; it does not tune, and it never runs against a server it did not start.
+
+mod api;
+mod dns;
+mod latency;
+mod load;
+mod process;
+mod report;
+mod scenarios;
+mod server;
+mod sink;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+
+use crate::scenarios::{Bench, Plan};
+
+/// Options of the bench.
+#[derive(Debug, Parser)]
+#[command(about = "Measures posthouse on this machine")]
+struct Options {
+    /// The program to measure; a release build.
+    #[arg(long, default_value = "target/release/posthouse")]
+    server: PathBuf,
+    /// Directory for the server's data: on a real disk, or the figures mean nothing.
+    #[arg(long, default_value = "target/bench")]
+    data: PathBuf,
+    /// A few seconds only, to see that everything works.
+    #[arg(long)]
+    quick: bool,
+    /// Retire a million messages instead of 100,000 before measuring again.
+    #[arg(long)]
+    full: bool,
+    /// How many messages to retire before measuring again.
+    #[arg(long)]
+    retired: Option<u64>,
+    /// How many messages wait for a dead host.
+    #[arg(long)]
+    backlog: Option<u64>,
+    /// Seconds of each measurement.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Give up after so many seconds altogether.
+    #[arg(long)]
+    max_seconds: Option<u64>,
+}
+
+impl Options {
+    fn plan(&self) -> Plan {
+        let (seconds, retired, backlog) = match (self.quick, self.full) {
+            (true, _) => (1, 300, 300),
+            (false, true) => (10, 1_000_000, 100_000),
+            (false, false) => (8, 100_000, 100_000),
+        };
+        Plan {
+            each: Duration::from_secs(self.seconds.unwrap_or(seconds)),
+            retired: self.retired.unwrap_or(retired),
+            backlog: self.backlog.unwrap_or(backlog),
+            concurrencies: if self.quick {
+                vec![1, 16]
+            } else {
+                vec![1, 16, 64, 256]
+            },
+        }
+    }
+
+    fn limit(&self) -> Duration {
+        let seconds = match (self.quick, self.full) {
+            (true, _) => 120,
+            (false, true) => 5400,
+            (false, false) => 1500,
+        };
+        Duration::from_secs(self.max_seconds.unwrap_or(seconds))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    let limit = options.limit();
+    tokio::time::timeout(limit, run(&options))
+        .await
+        .with_context(|| format!("the bench did not end within {} s", limit.as_secs()))?
+}
+
+async fn run(options: &Options) -> Result<()> {
+    let bench = Box::pin(Bench::start(&options.server, &options.data, options.plan())).await?;
+    let result = tokio::select! {
+        result = Box::pin(bench.run()) => result,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
+    bench.stop().await?;
+    result
+}
