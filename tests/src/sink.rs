@@ -3,6 +3,7 @@
 //! Deliberately separate from our own server, so that a misunderstanding in that one cannot hide
 //! itself. Only CRLF "." CRLF ends a message, and nothing is normalised.
 
+mod scram;
 mod script;
 mod session;
 mod wire;

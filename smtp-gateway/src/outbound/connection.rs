@@ -160,11 +160,7 @@ impl Connection {
     }
 
     fn limit(&self, stage: Stage) -> Result<Duration, Error> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Error::SessionOver(stage));
-        }
-        Ok(self.timeouts.of(stage).min(left))
+        Ok(left(stage, self.deadline)?.min(self.timeouts.of(stage)))
     }
 
     fn too_slow(&self, stage: Stage, limit: Duration) -> Error {
@@ -207,6 +203,16 @@ impl Connection {
         ) {
             tracing::trace!("connection was closed already");
         }
+    }
+}
+
+/// What is left of the time until `deadline`.
+pub(super) fn left(stage: Stage, deadline: Instant) -> Result<Duration, Error> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        Err(Error::SessionOver(stage))
+    } else {
+        Ok(left)
     }
 }
 

@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 use super::{
     OutboundConfig, Timeouts, auth,
     capabilities::{Capabilities, Extension},
-    connection::{Connection, Stream},
+    connection::{Connection, Stream, left},
     fault::{Error, Fault, Stage},
     reply::Response,
     tls::{Assurance, TlsClients},
@@ -121,7 +121,9 @@ async fn attempt(
     let mut peer = target.peer();
     peer.local_address = tcp.local_addr().ok().map(|address| address.ip());
     let stream = if target.hop.tls == Tls::Implicit {
-        let (stream, facts) = handshake(env, target, tcp).await.map_err(Refusal::Tls)?;
+        let (stream, facts) = handshake(env, target, tcp, deadline)
+            .await
+            .map_err(Refusal::Tls)?;
         peer.tls = Some(facts);
         Stream::Tls(stream)
     } else {
@@ -150,11 +152,7 @@ async fn dial(
     target: Target<'_>,
     deadline: Instant,
 ) -> Result<TcpStream, Error> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(Error::SessionOver(Stage::Connect));
-    }
-    let limit = env.timeouts.connect.min(left);
+    let limit = left(Stage::Connect, deadline)?.min(env.timeouts.connect);
     let connecting = TcpStream::connect((target.address, target.hop.port));
     let tcp = match timeout(limit, connecting).await {
         Ok(connected) => connected.map_err(|error| Error::Io(Stage::Connect, error))?,
@@ -170,12 +168,13 @@ async fn handshake(
     env: &Environment,
     target: Target<'_>,
     tcp: TcpStream,
+    deadline: Instant,
 ) -> Result<(Box<TlsStream<TcpStream>>, TlsInfo), Error> {
     let assurance = match target.hop.tls {
         Tls::Opportunistic | Tls::Never => Assurance::Any,
         Tls::Required | Tls::Implicit => Assurance::Verified,
     };
-    let limit = env.timeouts.connect;
+    let limit = left(Stage::Handshake, deadline)?.min(env.timeouts.connect);
     let connecting = env
         .tls
         .connect(tcp, (&target.host.name, target.address), assurance);
@@ -255,7 +254,9 @@ async fn start_tls(
             target.fault(Error::Io(Stage::StartTls, error)),
         ));
     };
-    let (stream, facts) = handshake(env, target, tcp).await.map_err(Refusal::Tls)?;
+    let (stream, facts) = handshake(env, target, tcp, deadline)
+        .await
+        .map_err(Refusal::Tls)?;
     peer.tls = Some(facts);
     // A new connection object: buffers and capabilities from before TLS are gone.
     let mut connection = Connection::new(Stream::Tls(stream), peer, env.timeouts, deadline);

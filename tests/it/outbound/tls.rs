@@ -224,15 +224,20 @@ fn login_job(sink: &Sink, tls: Tls, password: &str) -> posthouse_core::ports::tr
 #[tokio::test]
 async fn smart_host_gets_the_credentials_over_verified_tls() {
     let (server, roots) = certificate();
-    for script in [Script::new(), Script::new().capability("AUTH LOGIN")] {
-        let script = script.login("user", "secret").starttls(server.clone());
-        let sink = Sink::start(script);
+    for (offer, used) in [
+        ("AUTH LOGIN", "AUTH LOGIN"),
+        ("AUTH LOGIN PLAIN", "AUTH PLAIN "),
+        ("AUTH PLAIN SCRAM-SHA-256 LOGIN", "AUTH SCRAM-SHA-256 "),
+    ] {
+        let script = Script::new().capability(offer).login("user", "secret");
+        let sink = Sink::start(script.starttls(server.clone()));
         let client = client_with(roots.clone());
         let report = client
             .deliver(login_job(&sink, Tls::Required, "secret"))
             .await;
         assert_eq!(results(&report), ["+250 2.0.0"]);
         assert_eq!(sink.messages()[0].login.as_deref(), Some("user"));
+        assert!(sink.commands("AUTH")[0].starts_with(used));
         let report = client
             .deliver(login_job(&sink, Tls::Required, "wrong"))
             .await;

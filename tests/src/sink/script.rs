@@ -246,7 +246,8 @@ impl Script {
         self
     }
 
-    /// Takes mail only after AUTH PLAIN or LOGIN with these credentials.
+    /// Takes mail only after AUTH with these credentials: PLAIN, LOGIN, or SCRAM-SHA-256 when a
+    /// `capability` line offers it.
     #[must_use]
     pub fn login(mut self, username: &str, password: &str) -> Self {
         self.login = Some((username.to_owned(), password.to_owned()));

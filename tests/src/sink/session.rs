@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     Message, Shared,
+    scram::Scram,
     script::{Action, Stage, StartTls},
     wire::{decode, find_end, path, plain, unstuff},
 };
@@ -123,7 +124,9 @@ impl Session {
         let mut lines = vec!["sink.example".to_owned()];
         lines.extend(script.capabilities.iter().cloned());
         lines.extend((script.starttls.is_some() && !self.message.tls).then(|| "STARTTLS".into()));
-        lines.extend(script.login.is_some().then(|| "AUTH PLAIN LOGIN".into()));
+        let listed = lines.iter().any(|line| line.starts_with("AUTH "));
+        let usual = script.login.is_some() && !listed;
+        lines.extend(usual.then(|| "AUTH PLAIN LOGIN".into()));
         let last = lines.len() - 1;
         let number = |(at, line): (usize, &String)| {
             format!("250{}{line}", if at == last { ' ' } else { '-' })
@@ -266,6 +269,7 @@ impl Session {
     async fn auth(&mut self, argument: &str) -> Step {
         let given = match argument.split_once(' ') {
             Some(("PLAIN", response)) => plain(response),
+            Some(("SCRAM-SHA-256", first)) => self.scram(first).await?,
             None if argument == "LOGIN" => {
                 self.say("334 VXNlcm5hbWU6");
                 let username = self.line().await?;
@@ -285,6 +289,23 @@ impl Session {
             self.message.login = given.map(|(username, _)| username);
         }
         Ok(())
+    }
+
+    /// RFC 5802 §5; the credentials of the script when the client proved that it has them.
+    async fn scram(&mut self, first: &str) -> io::Result<Option<(String, String)>> {
+        let login = self.shared.script.login.clone();
+        let exchange = login.and_then(|login| Some((Scram::new(first, &login.1)?, login)));
+        let Some((scram, login)) = exchange else {
+            return Ok(None);
+        };
+        self.say(&format!("334 {}", scram.challenge()));
+        let proof = self.line().await?;
+        let Some(signature) = scram.verify(&proof) else {
+            return Ok(None);
+        };
+        self.say(&format!("334 {signature}"));
+        let empty = self.line().await?;
+        Ok((empty.is_empty() && scram.username == login.0).then_some(login))
     }
 
     /// Reads up to CRLF "." CRLF; the octets without dot-stuffing when they are kept, and how many
