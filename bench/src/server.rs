@@ -151,8 +151,10 @@ fn fresh_data(data: &Path) -> Result<PathBuf> {
 
 /// Removes the data, and the cluster that may live elsewhere when root runs it.
 fn remove_data(data: &Path) -> Result<()> {
-    if let Ok(cluster) = fs::read_link(data.join("data/postgres")) {
-        fs::remove_dir_all(&cluster).ok();
+    for link in ["data/postgres", "data/postgres/postgres"] {
+        if let Ok(cluster) = fs::read_link(data.join(link)) {
+            fs::remove_dir_all(&cluster).ok();
+        }
     }
     fs::remove_dir_all(data).with_context(|| format!("cannot remove {}", data.display()))
 }
