@@ -13,7 +13,9 @@ mod scenarios;
 mod server;
 mod sink;
 
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -81,10 +83,20 @@ impl Options {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let options = Options::parse();
+async fn main() -> ExitCode {
+    match run_in_time(&Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when this fails.
+            writeln!(std::io::stderr(), "posthouse-bench: {error:#}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run_in_time(options: &Options) -> Result<()> {
     let limit = options.limit();
-    tokio::time::timeout(limit, run(&options))
+    tokio::time::timeout(limit, run(options))
         .await
         .with_context(|| format!("the bench did not end within {} s", limit.as_secs()))?
 }

@@ -7,7 +7,9 @@ mod openapi;
 mod sqlx_data;
 mod tidy;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
@@ -37,12 +39,23 @@ struct Mode {
     check: bool,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when this fails.
+            writeln!(std::io::stderr(), "xtask: {error:#}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
     let root = root()?;
-    match Cli::parse().task {
+    match task {
         Task::Tidy => tidy::run(&root),
         Task::Openapi(mode) => openapi::run(&root, mode.check),
         Task::Sqlx(mode) => sqlx_data::run(&root, mode.check),
