@@ -1,0 +1,110 @@
+//! Looking at, changing and deleting accounts.
+
+use super::{Account, AccountPatch, create::parse_addresses, store};
+use crate::{
+    audit, credentials,
+    cx::Cx,
+    error::{Error, FieldError, Result},
+    id::{self, Id},
+    page::{Keyset, Page, PageRequest},
+    scope::Scope,
+};
+
+/// All accounts, newest first.
+///
+/// # Errors
+/// `Forbidden`, `InvalidInput`.
+pub async fn list(cx: &Cx, request: &PageRequest) -> Result<Page<Account>> {
+    cx.require(Scope::AdminRead)?;
+    let keyset = Keyset::new(cx, "accounts", request)?;
+    let mut conn = cx.platform().acquire().await?;
+    let rows = store::list(&mut conn, &keyset).await?;
+    Ok(keyset.page(cx, rows, |row| row.account_id).map(Account::from))
+}
+
+/// One account: any for an administrator, else the caller's own.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`.
+pub async fn find(cx: &Cx, account: Id<id::Account>) -> Result<Account> {
+    if account == cx.account() && cx.actor().scopes.has(Scope::AccountRead) {
+        // One's own.
+    } else {
+        cx.require(Scope::AdminRead)?;
+    }
+    let mut conn = cx.platform().acquire().await?;
+    store::find(&mut conn, account).await?.ok_or(Error::NotFound("account"))
+}
+
+/// Changes an account.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`, `InvalidInput`, `AlreadyExists`.
+pub async fn update(cx: &Cx, account: Id<id::Account>, patch: AccountPatch) -> Result<Account> {
+    cx.require(Scope::AdminWrite)?;
+    check(&patch)?;
+    let now = cx.now();
+    let secrets = credentials::derive(cx.platform(), patch.password.as_deref()).await?;
+    let mut tx = cx.begin("accounts.update").await?;
+    if !store::update(tx.conn(), account, &patch, now).await? {
+        return Err(Error::NotFound("account"));
+    }
+    if let Some(texts) = &patch.addresses {
+        let addresses = parse_addresses(&mut tx, texts).await?;
+        store::set_addresses(tx.conn(), account, &addresses, now).await?;
+    }
+    if let Some(secrets) = secrets {
+        credentials::store::set(tx.conn(), account, &secrets, now).await?;
+    }
+    audit::record(&mut tx, cx, "update_account", Some(account), "").await?;
+    let updated = store::find(tx.conn(), account).await?.ok_or(Error::NotFound("account"))?;
+    tx.commit().await?;
+    cx.platform().directory().forget();
+    Ok(updated)
+}
+
+fn check(patch: &AccountPatch) -> Result<()> {
+    let mut faults = Vec::new();
+    if let Some(detail) = patch.password.as_deref().and_then(credentials::password_fault) {
+        faults.push(FieldError::new("/password", "invalid_password", detail));
+    }
+    if patch.retention_seconds.is_some_and(|seconds| seconds < 0) {
+        faults.push(FieldError::new("/retention_seconds", "out_of_range", "must not be negative"));
+    }
+    if patch.quota_bytes.flatten().is_some_and(|bytes| bytes <= 0) {
+        faults.push(FieldError::new("/quota_bytes", "out_of_range", "must be positive, or null"));
+    }
+    let text = patch.login_disabled.as_ref().and_then(Option::as_ref);
+    if text.is_some_and(|text| text.is_empty() || text.len() > 256 || !is_printable_ascii(text)) {
+        let detail = "the text has 1 to 256 printable ASCII characters (I7)";
+        faults.push(FieldError::new("/login_disabled", "invalid_text", detail));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Error::InvalidInput(faults)) }
+}
+
+fn is_printable_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+}
+
+/// Deletes an account with its addresses and credentials; no message of it may still wait.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`, `InUse`.
+pub async fn delete(cx: &Cx, account: Id<id::Account>) -> Result<()> {
+    cx.require(Scope::AdminWrite)?;
+    if account == cx.account() {
+        return Err(Error::InUse("an administrator cannot delete the own account".to_owned()));
+    }
+    let mut tx = cx.begin("accounts.delete").await?;
+    if store::waiting(tx.conn(), account).await? {
+        let detail = "messages of this account still wait for delivery: cancel them or wait";
+        return Err(Error::InUse(detail.to_owned()));
+    }
+    if !store::delete(tx.conn(), account).await? {
+        return Err(Error::NotFound("account"));
+    }
+    audit::record(&mut tx, cx, "delete_account", Some(account), "").await?;
+    tx.commit().await?;
+    cx.platform().directory().forget();
+    Ok(())
+}

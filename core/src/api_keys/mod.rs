@@ -1,0 +1,88 @@
+//! API keys: `phk_` and 32 random bytes, shown once, stored as SHA-256.
+
+mod create;
+mod manage;
+pub(crate) mod store;
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+pub use create::create;
+pub use manage::{delete, find, list};
+
+use crate::id::{self, Account, Id};
+
+/// What every key begins with.
+pub const PREFIX: &str = "phk_";
+
+/// An API key, without its secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Identifier.
+    pub id: Id<id::ApiKey>,
+    /// Whose key it is.
+    pub account_id: Id<Account>,
+    /// For people.
+    pub name: String,
+    /// First characters of the key.
+    pub hint: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// Networks it may be used from; empty: all.
+    pub allowed_cidrs: Vec<String>,
+    /// Addresses and `@domains` it may send as; empty: all of the account's.
+    pub allowed_senders: Vec<String>,
+    /// Its messages go to the sandbox.
+    pub sandbox: bool,
+    /// End of its life.
+    #[serde(with = "crate::time::millis::option")]
+    pub expires_at: Option<OffsetDateTime>,
+    /// Last use, to the minute.
+    #[serde(with = "crate::time::millis::option")]
+    pub last_used_at: Option<OffsetDateTime>,
+    /// When it was made.
+    #[serde(with = "crate::time::millis")]
+    pub created_at: OffsetDateTime,
+}
+
+/// A new key with its secret, which is never shown again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApiKeyWithSecret {
+    /// The key.
+    pub api_key: ApiKey,
+    /// The secret.
+    pub secret: String,
+}
+
+/// A key to be made.
+#[derive(Debug, Clone, Default)]
+pub struct NewApiKey {
+    /// For people.
+    pub name: String,
+    /// Whose key; none: the caller's.
+    pub account: Option<Id<Account>>,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// Networks it may be used from.
+    pub allowed_cidrs: Vec<String>,
+    /// Addresses and `@domains` it may send as.
+    pub allowed_senders: Vec<String>,
+    /// Its messages go to the sandbox.
+    pub sandbox: bool,
+    /// End of its life.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Whether `remote` is in one of the networks, or there are none.
+pub(crate) fn allowed_from(cidrs: &[String], remote: Option<IpAddr>) -> bool {
+    if cidrs.is_empty() {
+        return true;
+    }
+    let Some(remote) = remote else { return false };
+    cidrs
+        .iter()
+        .filter_map(|cidr| cidr.parse().ok())
+        .any(|net: crate::net::Network| net.has(remote))
+}

@@ -1,0 +1,191 @@
+//! Message bytes: stored once per account and content, checked on every read.
+//!
+//! Up to [`INLINE_LIMIT`] they are in Postgres, in the transaction that refers to them. Larger ones
+//! go to the blob store, durably, before that transaction.
+
+mod directory;
+pub(crate) mod garbage;
+pub(crate) mod store;
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use object_store::{
+    ObjectStore, ObjectStoreExt as _, PutPayload, aws::AmazonS3Builder, path::Path,
+};
+
+use crate::{
+    config::BlobStore,
+    error::{Error, Result},
+    id::{Account, Id},
+};
+
+/// Blobs up to this size are rows.
+pub(crate) const INLINE_LIMIT: usize = 128 * 1024;
+
+/// Below this size compression is not tried.
+const COMPRESS_FROM: usize = 1024;
+
+/// A blob ready to be referred to.
+#[derive(Debug, Clone)]
+pub(crate) struct NewBlob {
+    pub account: Id<Account>,
+    pub hash: [u8; 32],
+    pub size: u64,
+    pub compressed: bool,
+    pub place: Place,
+}
+
+/// Where the stored octets are.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Inline(Bytes),
+    Object(String),
+}
+
+enum Backend {
+    Directory(directory::Directory),
+    Store(Arc<dyn ObjectStore>),
+}
+
+/// The blob store of this installation.
+pub struct Blobs {
+    backend: Backend,
+}
+
+impl Blobs {
+    pub(crate) fn new(config: &BlobStore) -> Result<Self> {
+        let backend = match config {
+            BlobStore::Directory(path) => Backend::Directory(directory::Directory::new(path)?),
+            BlobStore::S3 { bucket, endpoint, region } => {
+                let mut builder =
+                    AmazonS3Builder::from_env().with_bucket_name(bucket).with_region(region);
+                if let Some(endpoint) = endpoint {
+                    builder = builder.with_endpoint(endpoint).with_allow_http(true);
+                }
+                Backend::Store(Arc::new(builder.build().map_err(Error::internal)?))
+            }
+        };
+        Ok(Self { backend })
+    }
+
+    /// Prepares `bytes`: hashes them, compresses them where that helps, and makes large ones
+    /// durable in the blob store.
+    ///
+    /// # Errors
+    /// `StorageFull`, `Unavailable`.
+    pub(crate) async fn prepare(&self, account: Id<Account>, bytes: Bytes) -> Result<NewBlob> {
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if bytes.len() <= INLINE_LIMIT {
+            let (hash, stored) = pack(&bytes);
+            let compressed = stored.is_some();
+            let place = Place::Inline(stored.map_or(bytes, Bytes::from));
+            return Ok(NewBlob { account, hash, size, compressed, place });
+        }
+        let work = move || {
+            let (hash, stored) = pack(&bytes);
+            (hash, stored.is_some(), stored.map_or(bytes, Bytes::from))
+        };
+        let (hash, compressed, stored) =
+            tokio::task::spawn_blocking(work).await.map_err(Error::internal)?;
+        let object = object_name(account, &hash, compressed);
+        self.put(&object, stored).await?;
+        Ok(NewBlob { account, hash, size, compressed, place: Place::Object(object) })
+    }
+
+    async fn put(&self, object: &str, bytes: Bytes) -> Result<()> {
+        match &self.backend {
+            Backend::Directory(directory) => directory.put(object, bytes).await,
+            Backend::Store(store) => {
+                let done = store.put(&Path::from(object), PutPayload::from_bytes(bytes)).await;
+                done.map(drop).map_err(Error::unavailable)
+            }
+        }
+    }
+
+    async fn get(&self, object: &str) -> Result<Bytes> {
+        match &self.backend {
+            Backend::Directory(directory) => directory.get(object).await,
+            Backend::Store(store) => {
+                let found = store.get(&Path::from(object)).await.map_err(Error::unavailable)?;
+                found.bytes().await.map_err(Error::unavailable)
+            }
+        }
+    }
+
+    /// Removes an object that nothing refers to any more.
+    pub(crate) async fn remove(&self, object: &str) -> Result<()> {
+        match &self.backend {
+            Backend::Directory(directory) => directory.remove(object).await,
+            Backend::Store(store) => {
+                store.delete(&Path::from(object)).await.map_err(Error::unavailable)
+            }
+        }
+    }
+
+    /// The octets behind a stored blob, with length and checksum verified.
+    ///
+    /// # Errors
+    /// `Internal` when they are missing or damaged: never an empty or wrong body.
+    pub(crate) async fn read(&self, hash: &[u8], row: store::BlobRow) -> Result<Bytes> {
+        let stored = match (row.data, row.object) {
+            (Some(data), _) => Bytes::from(data),
+            (None, Some(object)) => self.get(&object).await?,
+            (None, None) => return Err(damaged(hash, "row without data")),
+        };
+        let size = usize::try_from(row.size_bytes).unwrap_or(usize::MAX);
+        let bytes = if row.compression == "zstd" {
+            let plain = zstd::bulk::decompress(&stored, size);
+            Bytes::from(plain.map_err(|_| damaged(hash, "does not decompress"))?)
+        } else {
+            stored
+        };
+        if bytes.len() != size || digest::digest(&digest::SHA256, &bytes).as_ref() != hash {
+            return Err(damaged(hash, "length or checksum differs"));
+        }
+        Ok(bytes)
+    }
+}
+
+fn damaged(hash: &[u8], how: &str) -> Error {
+    metrics::counter!("posthouse_blobs_damaged_total").increment(1);
+    tracing::error!(blob.hash = hex::encode(hash), how, "stored message content is damaged");
+    Error::internal(format!("blob {}: {how}", hex::encode(hash)))
+}
+
+fn object_name(account: Id<Account>, hash: &[u8; 32], compressed: bool) -> String {
+    let hash = hex::encode(hash);
+    let fan_out = hash.get(..2).unwrap_or("00");
+    let ending = if compressed { ".zst" } else { "" };
+    // Never the name of an object that the garbage collection may be about to remove.
+    let unique = rand::random::<u32>();
+    format!("{account}/{fan_out}/{hash}-{unique:08x}{ending}")
+}
+
+/// The hash of `bytes`, and their compressed form when that is at least a tenth smaller.
+fn pack(bytes: &[u8]) -> ([u8; 32], Option<Vec<u8>>) {
+    let mut hash = [0_u8; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    if bytes.len() < COMPRESS_FROM {
+        return (hash, None);
+    }
+    let compressed = zstd::bulk::compress(bytes, 1).ok();
+    (hash, compressed.filter(|compressed| compressed.len() < bytes.len() / 10 * 9))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packs_only_what_gets_smaller() {
+        let text = b"to be or not to be, ".repeat(100);
+        let (hash, packed) = pack(&text);
+        assert_eq!(hash.as_slice(), digest::digest(&digest::SHA256, &text).as_ref());
+        assert!(packed.unwrap().len() < text.len() / 2);
+        let mut noise = vec![0_u8; 4096];
+        rand::RngCore::fill_bytes(&mut rand::rng(), &mut noise);
+        assert!(pack(&noise).1.is_none());
+    }
+}

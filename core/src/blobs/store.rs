@@ -1,0 +1,97 @@
+//! SQL of blobs.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{NewBlob, Place};
+use crate::{
+    error::{Error, Result},
+    id::{Account, Id},
+    platform::Platform,
+};
+
+/// A stored blob.
+pub(crate) struct BlobRow {
+    pub size_bytes: i64,
+    pub compression: String,
+    pub data: Option<Vec<u8>>,
+    pub object: Option<String>,
+}
+
+/// Writes blobs; those that are there already stay, and are not garbage any more.
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    blobs: &[&NewBlob],
+    now: OffsetDateTime,
+) -> Result<()> {
+    // The same content twice in one statement would be an error.
+    let mut seen = HashSet::new();
+    let blobs: Vec<&NewBlob> =
+        blobs.iter().copied().filter(|blob| seen.insert((blob.account, blob.hash))).collect();
+    let accounts: Vec<Uuid> = blobs.iter().map(|blob| blob.account.uuid()).collect();
+    let hashes: Vec<&[u8]> = blobs.iter().map(|blob| blob.hash.as_slice()).collect();
+    let sizes: Vec<i64> =
+        blobs.iter().map(|blob| i64::try_from(blob.size).unwrap_or(i64::MAX)).collect();
+    let compressions: Vec<&str> =
+        blobs.iter().map(|blob| if blob.compressed { "zstd" } else { "none" }).collect();
+    let data: Vec<Option<&[u8]>> = blobs
+        .iter()
+        .map(|blob| match &blob.place {
+            Place::Inline(bytes) => Some(bytes.as_ref()),
+            Place::Object(_) => None,
+        })
+        .collect();
+    let objects: Vec<Option<&str>> = blobs
+        .iter()
+        .map(|blob| match &blob.place {
+            Place::Inline(_) => None,
+            Place::Object(object) => Some(object.as_str()),
+        })
+        .collect();
+    sqlx::query!(
+        "INSERT INTO blobs (account_id, hash, size_bytes, compression, data, object, created_at)
+         SELECT a, h, s, c, d, o, $7
+         FROM unnest($1::uuid[], $2::bytea[], $3::bigint[], $4::text[], $5::bytea[], $6::text[])
+             AS new (a, h, s, c, d, o)
+         ORDER BY a, h
+         ON CONFLICT (account_id, hash) DO UPDATE SET garbage_since = NULL",
+        &accounts,
+        &hashes as &[&[u8]],
+        &sizes,
+        &compressions as &[&str],
+        &data as &[Option<&[u8]>],
+        &objects as &[Option<&str>],
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Reads a blob of `account`.
+///
+/// # Errors
+/// `Internal` when it is missing or damaged.
+pub(crate) async fn read(platform: &Platform, account: Id<Account>, hash: &[u8]) -> Result<Bytes> {
+    let mut conn = platform.acquire().await?;
+    let row = sqlx::query_as!(
+        BlobRow,
+        "SELECT size_bytes, compression, data, object FROM blobs
+         WHERE account_id = $1 AND hash = $2",
+        account.uuid(),
+        hash
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    drop(conn);
+    let Some(row) = row else {
+        metrics::counter!("posthouse_blobs_missing_total").increment(1);
+        tracing::error!(blob.hash = hex::encode(hash), "stored message content is missing");
+        return Err(Error::internal("the stored content of this message is missing"));
+    };
+    platform.blobs().read(hash, row).await
+}

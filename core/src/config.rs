@@ -1,0 +1,108 @@
+//! What the core needs to know before it has a database. Everything else is data in Postgres.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::ports::transport::{Credentials, Tls};
+
+/// Settings of the core.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Name of this server in EHLO, Received and Message-ID, in A-label form.
+    pub hostname: String,
+    /// Largest message taken at any door, in octets.
+    pub message_size_limit: u64,
+    /// Where outgoing mail goes.
+    pub delivery: Delivery,
+    /// Endpoints of webhooks may also be in these networks, written as CIDR.
+    pub webhook_allowed_networks: Vec<String>,
+    /// Most connections that deliver mail at a time.
+    pub delivery_connections: usize,
+    /// Most connections at a time to one destination.
+    pub connections_per_destination: usize,
+    /// Directory or S3 bucket for messages over 128 KiB.
+    pub blob_store: BlobStore,
+    /// How long an ended message stays visible when its account says nothing else.
+    pub webhook_retry_schedule: Vec<Duration>,
+    /// Local addresses without an account are delivered to the sender's (localserve).
+    pub sandbox: bool,
+}
+
+/// How outgoing mail leaves.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Messages go to the sandbox: queued as usual, then delivered to the sender's own account.
+    pub sandbox: bool,
+    /// TCP port of mail exchangers.
+    pub port: u16,
+    /// Waits after the first, second … failed attempt; after the last one the delivery has failed.
+    pub retry_schedule: Vec<Duration>,
+    /// After this attempt the sender is told about the delay.
+    pub delay_notice_after: u16,
+    /// Everything goes through this host (D1, D2: one global route).
+    pub smart_host: Option<SmartHost>,
+}
+
+/// A server that takes all our mail.
+#[derive(Debug, Clone)]
+pub struct SmartHost {
+    /// Name; its addresses are looked up.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// TLS policy.
+    pub tls: Tls,
+    /// Log in with these.
+    pub credentials: Option<Credentials>,
+}
+
+/// Where large blobs are.
+#[derive(Debug, Clone)]
+pub enum BlobStore {
+    /// A local directory.
+    Directory(PathBuf),
+    /// An S3-compatible bucket; credentials come from the usual AWS variables.
+    S3 {
+        /// Bucket name.
+        bucket: String,
+        /// Endpoint, when it is not AWS.
+        endpoint: Option<String>,
+        /// Region.
+        region: String,
+    },
+}
+
+/// The waits of C2: 7.5 min, doubled each time, eight attempts in all.
+pub fn default_retry_schedule() -> Vec<Duration> {
+    (0..7).map(|failures| Duration::from_secs(450 << failures)).collect()
+}
+
+/// The waits of API.md "Webhook delivery".
+pub fn default_webhook_retry_schedule() -> Vec<Duration> {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 3600;
+    [5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR]
+        .map(Duration::from_secs)
+        .to_vec()
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hostname: "localhost".to_owned(),
+            message_size_limit: 100 * 1024 * 1024,
+            delivery: Delivery {
+                sandbox: false,
+                port: 25,
+                retry_schedule: default_retry_schedule(),
+                delay_notice_after: 5,
+                smart_host: None,
+            },
+            webhook_allowed_networks: Vec::new(),
+            delivery_connections: 500,
+            connections_per_destination: 20,
+            blob_store: BlobStore::Directory(PathBuf::from("blobs")),
+            webhook_retry_schedule: default_webhook_retry_schedule(),
+            sandbox: false,
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Looking at, changing and giving up domains.
+
+use super::{Domain, DomainPatch, create::separator_faults, store};
+use crate::{
+    audit,
+    cx::Cx,
+    error::{Error, Result},
+    id::{self, Id},
+    page::{Keyset, Page, PageRequest},
+    scope::Scope,
+};
+
+/// All domains, newest first.
+///
+/// # Errors
+/// `Forbidden`, `InvalidInput`.
+pub async fn list(cx: &Cx, request: &PageRequest) -> Result<Page<Domain>> {
+    cx.require(Scope::AdminRead)?;
+    let keyset = Keyset::new(cx, "domains", request)?;
+    let mut conn = cx.platform().acquire().await?;
+    let domains = store::list(&mut conn, &keyset, &cx.platform().config().hostname).await?;
+    Ok(keyset.page(cx, domains, |domain| domain.id.uuid()))
+}
+
+/// One domain.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`.
+pub async fn find(cx: &Cx, domain: Id<id::Domain>) -> Result<Domain> {
+    cx.require(Scope::AdminRead)?;
+    let mut conn = cx.platform().acquire().await?;
+    let found = store::find(&mut conn, domain, &cx.platform().config().hostname).await?;
+    found.ok_or(Error::NotFound("domain"))
+}
+
+/// Changes a domain.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`, `InvalidInput`.
+pub async fn update(cx: &Cx, domain: Id<id::Domain>, patch: DomainPatch) -> Result<Domain> {
+    cx.require(Scope::AdminWrite)?;
+    let faults = patch.separators.as_deref().map(separator_faults).unwrap_or_default();
+    if !faults.is_empty() {
+        return Err(Error::InvalidInput(faults));
+    }
+    let mut tx = cx.begin("domains.update").await?;
+    if !store::update(tx.conn(), domain, &patch, cx.now()).await? {
+        return Err(Error::NotFound("domain"));
+    }
+    let found = store::find(tx.conn(), domain, &cx.platform().config().hostname).await?;
+    let found = found.ok_or(Error::NotFound("domain"))?;
+    audit::record(&mut tx, cx, "update_domain", None, &found.name).await?;
+    tx.commit().await?;
+    cx.platform().directory().forget();
+    Ok(found)
+}
+
+/// Gives up a domain that no address is in.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`, `InUse`.
+pub async fn delete(cx: &Cx, domain: Id<id::Domain>) -> Result<()> {
+    cx.require(Scope::AdminWrite)?;
+    let mut tx = cx.begin("domains.delete").await?;
+    if store::has_addresses(tx.conn(), domain).await? {
+        let detail = "accounts still have addresses in this domain: remove them first";
+        return Err(Error::InUse(detail.to_owned()));
+    }
+    if !store::delete(tx.conn(), domain).await? {
+        return Err(Error::NotFound("domain"));
+    }
+    audit::record(&mut tx, cx, "delete_domain", None, &domain.to_string()).await?;
+    tx.commit().await?;
+    cx.platform().directory().forget();
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! The types of events: append only.
+
+macro_rules! kinds {
+    ($($variant:ident $text:literal $doc:literal;)*) => {
+        /// Type of an event.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum EventKind { $(#[doc = $doc] $variant,)* }
+
+        impl EventKind {
+            /// All types.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            /// Name on the wire.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+            /// What it means.
+            pub const fn description(self) -> &'static str {
+                match self { $(Self::$variant => $doc,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    MessageAccepted "message.accepted" "A message was taken for delivery.";
+    MessageScheduled "message.scheduled" "A message was taken and waits for its time.";
+    DeliveryDelivered "delivery.delivered" "The recipient's server took the message.";
+    DeliveryRelayed "delivery.relayed" "A smart host took the message.";
+    DeliveryDeferred "delivery.deferred" "An attempt failed for now; there will be another.";
+    DeliveryFailed "delivery.failed" "The recipient's server refused the message for good.";
+    DeliverySuppressed "delivery.suppressed" "Not sent: the recipient is on the suppression list.";
+    DeliveryExpired "delivery.expired" "The last attempt failed; there will be no other.";
+    SuppressionCreated "suppression.created" "A recipient was put on the suppression list.";
+    SuppressionDeleted "suppression.deleted" "A recipient was taken off the suppression list.";
+    MailReceived "mail.received" "A message came in and is in a mailbox.";
+    MailCreated "mail.created" "A mail was stored: a Sent copy or a delivery report.";
+    WebhookDisabled "webhook.disabled" "An endpoint was switched off.";
+    WebhookTest "webhook.test" "A test that somebody asked for.";
+}
+
+/// Whether `kind` matches one of `patterns`: a name, `prefix.*`, or `*`.
+pub fn matches_any(patterns: &[String], kind: &str) -> bool {
+    patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
+        Some(prefix) => kind.starts_with(prefix),
+        None => pattern == kind,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_names_and_groups() {
+        let patterns = |list: &[&str]| list.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
+        assert!(matches_any(&patterns(&["*"]), "mail.received"));
+        assert!(matches_any(&patterns(&["delivery.*"]), "delivery.failed"));
+        assert!(!matches_any(&patterns(&["delivery.*"]), "mail.received"));
+        assert!(matches_any(&patterns(&["mail.received"]), "mail.received"));
+        assert!(!matches_any(&patterns(&["mail.received"]), "mail.receivedx"));
+    }
+}

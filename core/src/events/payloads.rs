@@ -1,0 +1,165 @@
+//! What events say: the public contract of webhooks.
+
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+use time::OffsetDateTime;
+
+use crate::id::{Account, Delivery, Id, Mail, Mailbox, Message, Suppression, Thread, Webhook};
+
+/// `message.accepted`, `message.scheduled`.
+#[derive(Debug, Clone, Serialize)]
+pub struct MessageEvent<'a> {
+    /// The message.
+    pub message_id: Id<Message>,
+    /// Header field Message-ID.
+    pub internet_message_id: &'a str,
+    /// Reverse-path.
+    pub mail_from: &'a str,
+    /// Header field From.
+    pub from: &'a str,
+    /// Subject.
+    pub subject: &'a str,
+    /// Recipients of the envelope, with their deliveries.
+    pub deliveries: Vec<DeliveryRef<'a>>,
+    /// The caller's tags.
+    pub tags: &'a RawValue,
+    /// The caller's metadata.
+    pub metadata: &'a RawValue,
+    /// It went to the sandbox.
+    pub sandbox: bool,
+}
+
+/// A delivery and its recipient.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeliveryRef<'a> {
+    /// The delivery.
+    pub id: Id<Delivery>,
+    /// Address of the envelope.
+    pub recipient: &'a str,
+}
+
+/// All `delivery.*` events.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeliveryEvent<'a> {
+    /// The message.
+    pub message_id: Id<Message>,
+    /// The delivery.
+    pub delivery_id: Id<Delivery>,
+    /// Header field Message-ID.
+    pub internet_message_id: &'a str,
+    /// Reverse-path.
+    pub sender: &'a str,
+    /// Address of the envelope.
+    pub recipient: &'a str,
+    /// Subject.
+    pub subject: &'a str,
+    /// The caller's tags.
+    pub tags: &'a RawValue,
+    /// The caller's metadata.
+    pub metadata: &'a RawValue,
+    /// Number of the attempt, from 1.
+    pub attempt: u16,
+    /// Code of the other server's reply; null when there was none.
+    pub smtp_code: Option<u16>,
+    /// Enhanced status code (RFC 3463).
+    pub enhanced_code: Option<&'a str>,
+    /// Full text of the reply, or what went wrong.
+    pub reply: &'a str,
+    /// Host that replied.
+    pub remote_mta: Option<&'a str>,
+    /// Its address.
+    pub remote_address: Option<String>,
+    /// When the next attempt is due.
+    #[serde(with = "crate::time::millis::option")]
+    pub next_attempt_at: Option<OffsetDateTime>,
+    /// This failure has just put the recipient on the suppression list.
+    pub suppressing: bool,
+    /// It went to the sandbox.
+    pub sandbox: bool,
+}
+
+/// `mail.received`, `mail.created`.
+#[derive(Debug, Clone, Serialize)]
+pub struct MailEvent<'a> {
+    /// The mail.
+    pub mail_id: Id<Mail>,
+    /// Where it is.
+    pub mailbox_id: Id<Mailbox>,
+    /// Name of the mailbox.
+    pub mailbox: &'a str,
+    /// Its conversation.
+    pub thread_id: Id<Thread>,
+    /// Reverse-path and recipient, when it came by SMTP.
+    pub envelope: Option<MailEnvelope<'a>>,
+    /// Header field Message-ID.
+    pub internet_message_id: Option<&'a str>,
+    /// Parsed header: date, subject, from, sender, `reply_to`, to, cc, `in_reply_to`, references.
+    pub headers: &'a Value,
+    /// Subject.
+    pub subject: &'a str,
+    /// Addresses of From.
+    pub from: &'a Value,
+    /// Addresses of To.
+    pub to: &'a Value,
+    /// Addresses of Cc.
+    pub cc: &'a Value,
+    /// Plain text, at most 1 MB.
+    pub text: Option<&'a str>,
+    /// HTML as it came, not sanitised, at most 1 MB.
+    pub html: Option<&'a str>,
+    /// Attachments: path, file name, content type, size.
+    pub attachments: &'a Value,
+    /// Octets of the whole mail.
+    pub size_bytes: u64,
+    /// Protection of the connection it came over; null without TLS.
+    pub tls: Option<&'a Value>,
+    /// From a mailing list.
+    pub list: bool,
+    /// Made by a program: bounce, list, auto-reply.
+    pub automated: bool,
+    /// A delivery report.
+    pub dsn: bool,
+    /// The message of ours that it answers or reports about.
+    pub refers_to: Option<Id<Message>>,
+}
+
+/// Envelope of a mail that came in.
+#[derive(Debug, Clone, Serialize)]
+pub struct MailEnvelope<'a> {
+    /// Reverse-path; empty for the null sender.
+    pub mail_from: &'a str,
+    /// Forward-path that led here.
+    pub rcpt_to: &'a str,
+    /// Client's address.
+    pub remote_address: Option<String>,
+    /// What the client called itself.
+    pub helo: &'a str,
+}
+
+/// `suppression.created`, `suppression.deleted`.
+#[derive(Debug, Clone, Serialize)]
+pub struct SuppressionEvent<'a> {
+    /// The entry.
+    pub suppression_id: Id<Suppression>,
+    /// The address that gave the reason.
+    pub address: &'a str,
+    /// The base address that is suppressed.
+    pub base_address: &'a str,
+    /// `bounce`, `complaint` or `manual`.
+    pub reason: &'a str,
+    /// The delivery that gave the reason.
+    pub delivery_id: Option<Id<Delivery>>,
+}
+
+/// `webhook.disabled`, `webhook.test`.
+#[derive(Debug, Clone, Serialize)]
+pub struct WebhookEvent<'a> {
+    /// The endpoint.
+    pub webhook_id: Id<Webhook>,
+    /// Its account.
+    pub account_id: Id<Account>,
+    /// Where it is.
+    pub url: &'a str,
+    /// Why.
+    pub reason: &'a str,
+}

@@ -1,0 +1,217 @@
+//! Putting a mail into a mailbox: parsed once, stored with its event.
+
+use bytes::Bytes;
+use posthouse_mail::parse::ParsedMail;
+use serde::Serialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::{SEEN, store};
+use crate::{
+    blobs::{self, NewBlob},
+    cx::Tx,
+    error::{Error, Result},
+    events::{EventKind, MailEnvelope, MailEvent, NewEvent},
+    id::{self, Account, Id, MailContent, Message, Thread},
+    mailboxes,
+};
+
+/// Above this size parsing gets a thread of its own.
+const PARSE_INLINE: usize = 64 * 1024;
+
+/// Where a mail comes from; decides mailbox, flags and event.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// By SMTP or from the sandbox: Inbox, `mail.received`.
+    Received(Reception),
+    /// A copy of what was sent: Sent, read, `mail.created`.
+    SentCopy,
+    /// A delivery report of ours: Inbox, `mail.created`.
+    Dsn,
+}
+
+/// How a mail came in.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Reception {
+    /// Reverse-path; empty for the null sender.
+    pub mail_from: String,
+    /// Forward-path.
+    pub rcpt_to: String,
+    /// Client; null in the sandbox.
+    pub remote_address: Option<String>,
+    /// What the client called itself.
+    pub helo: String,
+    /// `{version, cipher}`; null without TLS.
+    pub tls: Option<Value>,
+}
+
+/// A mail to be stored.
+pub(crate) struct NewMail {
+    pub account: Id<Account>,
+    pub id: Id<id::Mail>,
+    pub content_id: Id<MailContent>,
+    pub origin: Origin,
+    pub blob: NewBlob,
+    pub prefix: Bytes,
+    pub parsed: ParsedMail,
+    pub size: i64,
+    pub received_at: OffsetDateTime,
+    /// The message of ours that it is a copy of, or reports about.
+    pub refers_to: Option<Id<Message>>,
+}
+
+/// Where a mail is now.
+pub(crate) struct Delivered {
+    pub mail: Id<id::Mail>,
+}
+
+impl NewMail {
+    /// Parses a mail: `prefix` and `body` together are its octets.
+    pub(crate) async fn parse(
+        account: Id<Account>,
+        origin: Origin,
+        prefix: Bytes,
+        body: &Bytes,
+        blob: NewBlob,
+    ) -> Result<Self> {
+        let whole = [&*prefix, &**body].concat();
+        let size = i64::try_from(whole.len()).unwrap_or(i64::MAX);
+        let parsed = if whole.len() <= PARSE_INLINE {
+            ParsedMail::parse(&whole)
+        } else {
+            tokio::task::spawn_blocking(move || ParsedMail::parse(&whole))
+                .await
+                .map_err(Error::internal)?
+        };
+        let received_at = OffsetDateTime::UNIX_EPOCH;
+        Ok(Self {
+            account,
+            id: Id::new(received_at),
+            content_id: Id::new(received_at),
+            origin,
+            blob,
+            prefix,
+            parsed,
+            size,
+            received_at,
+            refers_to: None,
+        })
+    }
+
+    /// Sets the time of arrival, and the ids that follow from it.
+    #[must_use]
+    pub(crate) fn at(mut self, now: OffsetDateTime) -> Self {
+        self.received_at = now;
+        self.id = Id::new(now);
+        self.content_id = Id::new(now);
+        self
+    }
+
+    const fn role(&self) -> &'static str {
+        match self.origin {
+            Origin::Received(_) | Origin::Dsn => "inbox",
+            Origin::SentCopy => "sent",
+        }
+    }
+
+    const fn flags(&self) -> i32 {
+        match self.origin {
+            Origin::SentCopy => SEEN,
+            Origin::Received(_) | Origin::Dsn => 0,
+        }
+    }
+}
+
+/// Stores a mail and emits its event, in a transaction that locks accounts in the order of their
+/// ids. None: the account has no mailbox for it (no Sent mailbox, or the account is gone).
+///
+/// # Errors
+/// `QuotaExceeded` for mail that comes in.
+pub(crate) async fn deliver_in(tx: &mut Tx, mail: &NewMail) -> Result<Option<Delivered>> {
+    let modseq = tx.modseq(mail.account).await?;
+    let within = store::charge(tx.conn(), mail.account, mail.size).await?;
+    if !within && matches!(mail.origin, Origin::Received(_)) {
+        return Err(Error::QuotaExceeded);
+    }
+    let seen = mail.flags() & SEEN != 0;
+    let place = mailboxes::store::NewMailCounts { seen, size_bytes: mail.size, modseq };
+    let slot = mailboxes::store::add(tx.conn(), mail.account, mail.role(), &place).await?;
+    let Some(slot) = slot else { return Ok(None) };
+    blobs::store::insert(tx.conn(), &[&mail.blob], mail.received_at).await?;
+    let thread = find_thread(tx, mail).await?;
+    store::insert_content(tx.conn(), mail).await?;
+    let row = store::NewRow { slot: &slot, thread, flags: mail.flags(), modseq };
+    store::insert_mail(tx.conn(), mail, &row).await?;
+    tx.emit(event(mail, &slot, thread)?);
+    Ok(Some(Delivered { mail: mail.id }))
+}
+
+/// The conversation (L10): that of a mail with the same Message-ID, else of the last reference that
+/// is here and has the same base subject, else of In-Reply-To, else a new one.
+async fn find_thread(tx: &mut Tx, mail: &NewMail) -> Result<Id<Thread>> {
+    let envelope = &mail.parsed.envelope;
+    let own = envelope.message_id.iter();
+    let references = envelope.references.iter().rev().chain(&envelope.in_reply_to);
+    let candidates: Vec<&str> = own.chain(references).take(100).map(String::as_str).collect();
+    if candidates.is_empty() {
+        return Ok(Id::new(mail.received_at));
+    }
+    let known = store::find_threads(tx.conn(), mail.account, &candidates).await?;
+    let fits = |(index, id): (usize, &&str)| {
+        let is_own = index == 0 && envelope.message_id.is_some();
+        known.iter().find(|thread| {
+            thread.internet_message_id == **id
+                && (is_own || mail.parsed.is_dsn || thread.base_subject == mail.parsed.base_subject)
+        })
+    };
+    let found = candidates.iter().enumerate().find_map(fits);
+    Ok(found.map_or_else(|| Id::new(mail.received_at), |thread| thread.thread))
+}
+
+fn event(mail: &NewMail, slot: &mailboxes::store::Slot, thread: Id<Thread>) -> Result<NewEvent> {
+    let parsed = &mail.parsed;
+    let headers = serde_json::to_value(&parsed.envelope).map_err(Error::internal)?;
+    let addresses = |field: &str| headers.get(field).cloned().unwrap_or_default();
+    let (from, to, cc) = (addresses("from"), addresses("to"), addresses("cc"));
+    let attachments = serde_json::to_value(&parsed.attachments).map_err(Error::internal)?;
+    let reception = match &mail.origin {
+        Origin::Received(reception) => Some(reception),
+        Origin::SentCopy | Origin::Dsn => None,
+    };
+    let kind = if reception.is_some() { EventKind::MailReceived } else { EventKind::MailCreated };
+    let payload = MailEvent {
+        mail_id: mail.id,
+        mailbox_id: slot.mailbox,
+        mailbox: &slot.name,
+        thread_id: thread,
+        envelope: reception.map(|reception| MailEnvelope {
+            mail_from: &reception.mail_from,
+            rcpt_to: &reception.rcpt_to,
+            remote_address: reception.remote_address.clone(),
+            helo: &reception.helo,
+        }),
+        internet_message_id: parsed.envelope.message_id.as_deref(),
+        headers: &headers,
+        subject: parsed.envelope.subject.as_deref().unwrap_or(""),
+        from: &from,
+        to: &to,
+        cc: &cc,
+        text: parsed.text.as_deref(),
+        html: parsed.html.as_deref(),
+        attachments: &attachments,
+        size_bytes: u64::try_from(mail.size).unwrap_or(0),
+        tls: reception.and_then(|reception| reception.tls.as_ref()),
+        list: parsed.list,
+        automated: is_automated(mail),
+        dsn: parsed.is_dsn,
+        refers_to: mail.refers_to,
+    };
+    Ok(NewEvent::new(mail.account, kind, mail.received_at, &payload))
+}
+
+/// Made by a program: by its header, or because nobody wants an answer (2.4).
+pub(super) fn is_automated(mail: &NewMail) -> bool {
+    let null_sender =
+        matches!(&mail.origin, Origin::Received(reception) if reception.mail_from.is_empty());
+    mail.parsed.automated || null_sender
+}

@@ -1,0 +1,220 @@
+//! Outgoing messages: taking them, and looking at what became of them.
+
+mod prepare;
+mod read;
+pub(crate) mod store;
+mod submit;
+pub(crate) mod writer;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use posthouse_mail::{address::Address, compose::Draft};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+pub use read::{deliveries, find, list, raw};
+pub use submit::{check_recipient, submit};
+
+use crate::id::{self, Delivery, Id};
+
+/// Most recipients of one message.
+pub const MAX_RECIPIENTS: usize = 1000;
+
+/// How far ahead a message may be scheduled (Part 3.8).
+pub const MAX_SCHEDULE: time::Duration = time::Duration::days(60);
+
+/// A message that somebody asks us to send, whatever door it came through.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// Reverse-path; none: the address in From.
+    pub mail_from: Option<ReversePath>,
+    /// Recipients of the envelope.
+    pub recipients: Vec<Address>,
+    /// What to send.
+    pub content: Content,
+    /// How to send it.
+    pub options: Options,
+}
+
+/// The sender of the envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReversePath {
+    /// `<>`: nobody wants reports.
+    Null,
+    /// Reports go here.
+    Address(Address),
+}
+
+/// What to send.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// A complete message with CRLF line ends.
+    Raw(Bytes),
+    /// Fields to compose a message from.
+    Composed(Box<Draft>),
+}
+
+/// How to send.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The caller's labels, in every event of the message.
+    pub tags: Vec<String>,
+    /// The caller's own data, in every event of the message.
+    pub metadata: BTreeMap<String, String>,
+    /// Not before this time.
+    pub scheduled_at: Option<OffsetDateTime>,
+    /// Not after this time.
+    pub expires_at: Option<OffsetDateTime>,
+    /// Store a copy in the Sent mailbox, in the same transaction.
+    pub save_to_sent: bool,
+    /// Goes to the sandbox, never out.
+    pub sandbox: bool,
+    /// How it came, for the Received field.
+    pub protocol: Protocol,
+}
+
+/// How a message came to us.
+#[derive(Debug, Clone, Default)]
+pub enum Protocol {
+    /// By the API.
+    #[default]
+    Http,
+    /// By SMTP submission; says whether with TLS, and which mechanism authenticated.
+    Submission {
+        /// `TLSv1.3 …`, as it stands in Received.
+        tls: Option<String>,
+    },
+}
+
+/// What became of [`submit`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Submission {
+    /// Identifier.
+    pub id: Id<id::Message>,
+    /// Header field Message-ID, with angle brackets.
+    pub internet_message_id: String,
+    /// One per recipient, in order.
+    pub deliveries: Vec<SubmittedDelivery>,
+    /// Recipients that stood more than once and get the message once (0.11).
+    pub duplicates: Vec<String>,
+    /// Octets of the message as it goes out.
+    pub size_bytes: u64,
+    /// It goes to the sandbox.
+    pub sandbox: bool,
+    /// Not before this time.
+    #[serde(with = "crate::time::millis::option")]
+    pub scheduled_at: Option<OffsetDateTime>,
+    /// When it was taken.
+    #[serde(with = "crate::time::millis")]
+    pub created_at: OffsetDateTime,
+}
+
+/// A new delivery.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SubmittedDelivery {
+    /// Identifier.
+    pub id: Id<Delivery>,
+    /// Address of the envelope.
+    pub recipient: String,
+    /// `queued` or `scheduled`.
+    pub status: String,
+}
+
+/// A message as its owner sees it.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// Identifier.
+    pub id: Id<id::Message>,
+    /// Header field Message-ID, with angle brackets.
+    pub internet_message_id: String,
+    /// `http` or `smtp`.
+    pub door: String,
+    /// Reverse-path; empty for the null sender.
+    pub mail_from: String,
+    /// Header field From.
+    pub from: String,
+    /// Subject.
+    pub subject: String,
+    /// Octets.
+    pub size_bytes: i64,
+    /// Recipients of the envelope.
+    pub recipients: i32,
+    /// The caller's tags (JSON array).
+    pub tags: serde_json::Value,
+    /// The caller's metadata (JSON object).
+    pub metadata: serde_json::Value,
+    /// It went to the sandbox.
+    pub sandbox: bool,
+    /// The content is still there.
+    pub has_content: bool,
+    /// When it was taken.
+    pub created_at: OffsetDateTime,
+}
+
+/// One recipient's journey.
+#[derive(Debug, Clone)]
+pub struct DeliveryView {
+    /// Identifier.
+    pub id: Id<Delivery>,
+    /// Address of the envelope.
+    pub recipient: String,
+    /// As in API.md: `queued`, `deferred`, `delivered` …
+    pub status: String,
+    /// When the next attempt is due.
+    pub next_attempt_at: Option<OffsetDateTime>,
+    /// When it ended.
+    pub completed_at: Option<OffsetDateTime>,
+    /// Tries so far, in order.
+    pub attempts: Vec<AttemptView>,
+}
+
+/// One try.
+#[derive(Debug, Clone)]
+pub struct AttemptView {
+    /// Number, from 1.
+    pub attempt: i16,
+    /// When it began.
+    pub started_at: OffsetDateTime,
+    /// How long it took.
+    pub duration_ms: i32,
+    /// `delivered`, `deferred`, `failed`, `suppressed` or `expired`.
+    pub outcome: String,
+    /// Host that was asked.
+    pub mx_host: Option<String>,
+    /// Its address.
+    pub remote_address: Option<String>,
+    /// Our address.
+    pub local_address: Option<String>,
+    /// `TLSv1.3`.
+    pub tls_version: Option<String>,
+    /// Cipher suite.
+    pub tls_cipher: Option<String>,
+    /// `none`, `opportunistic`, `pkix` or `dane`.
+    pub tls_verification: String,
+    /// Code of the reply.
+    pub smtp_code: Option<i16>,
+    /// Enhanced status code.
+    pub enhanced_code: Option<String>,
+    /// Text of the reply.
+    pub reply: String,
+}
+
+/// Which messages are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct MessageFilter {
+    /// Header field Message-ID, with or without angle brackets.
+    pub internet_message_id: Option<String>,
+    /// Reverse-path.
+    pub from: Option<String>,
+    /// Address of a recipient.
+    pub to: Option<String>,
+    /// One of the tags.
+    pub tag: Option<String>,
+    /// Status of one of the deliveries.
+    pub status: Option<String>,
+    /// Taken at or after this time.
+    pub since: Option<OffsetDateTime>,
+    /// Taken before this time.
+    pub until: Option<OffsetDateTime>,
+}

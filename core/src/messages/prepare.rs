@@ -1,0 +1,307 @@
+//! From a request to rows: all checks, then composing, signing and hashing.
+
+mod check;
+mod content;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, LazyLock},
+};
+
+use bytes::Bytes;
+use posthouse_mail::{
+    address::Address,
+    dkim, message as raw_message,
+    received::{Protocol as With, ReceivedInput, received_line},
+};
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use tokio::sync::Semaphore;
+
+use super::{
+    NewMessage, Options, Protocol, ReversePath, Submission, SubmittedDelivery, writer::Prepared,
+};
+use crate::{
+    accounts::DomainInfo,
+    cx::Cx,
+    error::{Error, Result},
+    events::{DeliveryRef, EventKind, MessageEvent, NewEvent},
+    id::{self, Id},
+    mails::{NewMail, Origin},
+    ports::transport,
+    queue::{self, Entry, scheduler::millis},
+};
+
+/// Signatures end this long after signing (F2).
+const SIGNATURE_LIFE: time::Duration = time::Duration::hours(72);
+
+/// As many messages are composed and signed at a time as there are cores.
+static CORES: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
+
+/// What is known of the sender after the checks.
+pub(super) struct Sender {
+    /// Address in header field From.
+    from: Address,
+    /// The domain of From.
+    domain: Arc<DomainInfo>,
+    /// Reverse-path as text; empty for `<>`.
+    mail_from: String,
+}
+
+/// A message in its final form.
+pub(super) struct Finished {
+    pub header_from: String,
+    pub subject: String,
+    pub internet_message_id: String,
+    pub prefix: Vec<u8>,
+    pub body: Bytes,
+    pub smtputf8: bool,
+    pub eight_bit: bool,
+}
+
+/// Checks `new` and makes everything that the writer needs.
+pub(super) async fn prepare(cx: &Cx, mut new: NewMessage) -> Result<Prepared> {
+    check::faults(cx, &new)?;
+    let inspected = content::inspect(&new.content)?;
+    let sender = check::sender(cx, &new, inspected.as_ref()).await?;
+    let duplicates = remove_duplicates(&mut new.recipients);
+    let lease = cx.platform().queue().shards.pick()?;
+    let NewMessage { recipients, content, options, .. } = new;
+    let job = content::Job {
+        id: Id::in_shard(cx.now(), lease.shard),
+        now: cx.now(),
+        hostname: cx.platform().config().hostname.clone(),
+        recipient: recipients.first().filter(|_| recipients.len() == 1).cloned(),
+        signers: sender.domain.clone(),
+        from: sender.from.clone(),
+        inspected,
+    };
+    let id = job.id;
+    let finished = finish(cx, job, content, options.protocol.clone()).await?;
+    let blob = cx.platform().blobs().prepare(cx.account(), finished.body.clone()).await?;
+    let sent_copy = if options.save_to_sent {
+        Some(sent_copy(cx, id, &finished, blob.clone()).await?)
+    } else {
+        None
+    };
+    let (mut submission, entries) = rows(cx, id, &recipients, &options);
+    submission.duplicates = duplicates;
+    submission.size_bytes = size(&finished);
+    submission.internet_message_id.clone_from(&finished.internet_message_id);
+    submission.sandbox =
+        options.sandbox || cx.actor().sandbox || cx.platform().config().delivery.sandbox;
+    let tags = json(&options.tags)?;
+    let metadata = json(&options.metadata)?;
+    let event = accepted_event(cx, &submission, &finished, (&tags, &metadata), &sender.mail_from);
+    Ok(Prepared {
+        header_from: finished.header_from.clone(),
+        door: cx.actor().door,
+        size: submission.size_bytes,
+        epoch: lease.epoch,
+        entries,
+        status: if submission.scheduled_at.is_some() { "scheduled" } else { "queued" },
+        expires_at: options.expires_at,
+        blob,
+        event,
+        sent_copy,
+        idempotency: None,
+        message: Arc::new(message(cx, &submission, finished, sender.mail_from, (tags, metadata))),
+        submission,
+    })
+}
+
+/// Composes and signs on a thread of its own, as many at a time as there are cores.
+async fn finish(
+    cx: &Cx,
+    job: content::Job,
+    content: super::Content,
+    protocol: Protocol,
+) -> Result<Finished> {
+    let _permit = CORES.acquire().await.map_err(Error::internal)?;
+    let finished = tokio::task::spawn_blocking(move || content::finish(&job, content, &protocol))
+        .await
+        .map_err(Error::internal)??;
+    let limit = cx.platform().config().message_size_limit;
+    if size(&finished) > limit {
+        return Err(Error::MessageTooLarge { limit });
+    }
+    Ok(finished)
+}
+
+fn size(finished: &Finished) -> u64 {
+    u64::try_from(finished.prefix.len() + finished.body.len()).unwrap_or(u64::MAX)
+}
+
+/// The message as the delivery needs it.
+fn message(
+    cx: &Cx,
+    submission: &Submission,
+    finished: Finished,
+    mail_from: String,
+    (tags, metadata): (Box<RawValue>, Box<RawValue>),
+) -> queue::store::Message {
+    queue::store::Message {
+        id: submission.id,
+        account: cx.account(),
+        mail_from: mail_from.into(),
+        subject: finished.subject,
+        internet_message_id: finished.internet_message_id,
+        created_at: submission.created_at,
+        sandbox: submission.sandbox,
+        tags,
+        metadata,
+        content: transport::Content {
+            prefix: finished.prefix.into(),
+            body: finished.body,
+            smtputf8: finished.smtputf8,
+            eight_bit: finished.eight_bit,
+        },
+    }
+}
+
+/// Recipients that stand more than once get the message once (0.11); tells which.
+fn remove_duplicates(recipients: &mut Vec<Address>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let mut duplicates = Vec::new();
+    recipients.retain(|recipient| {
+        let fresh = seen.insert(recipient.clone());
+        if !fresh {
+            duplicates.push(recipient.to_string());
+        }
+        fresh
+    });
+    duplicates
+}
+
+fn rows(
+    cx: &Cx,
+    id: Id<id::Message>,
+    recipients: &[Address],
+    options: &Options,
+) -> (Submission, Vec<Entry>) {
+    let now = cx.now();
+    let status = if options.scheduled_at.is_some() { "scheduled" } else { "queued" };
+    let mut deliveries = Vec::with_capacity(recipients.len());
+    let mut entries = Vec::with_capacity(recipients.len());
+    for (number, recipient) in (1_u16..).zip(recipients) {
+        let delivery = id.delivery(number);
+        let text = recipient.to_string();
+        let due = options.scheduled_at.unwrap_or(now);
+        let mut entry = Entry::new(delivery, cx.account(), &text, due);
+        entry.expires = options.expires_at.map_or(i64::MAX, millis);
+        entries.push(entry);
+        deliveries.push(SubmittedDelivery {
+            id: delivery,
+            recipient: text,
+            status: status.to_owned(),
+        });
+    }
+    let submission = Submission {
+        id,
+        internet_message_id: String::new(),
+        deliveries,
+        duplicates: Vec::new(),
+        size_bytes: 0,
+        sandbox: false,
+        scheduled_at: options.scheduled_at,
+        created_at: now,
+    };
+    (submission, entries)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Box<RawValue>> {
+    serde_json::value::to_raw_value(value).map_err(Error::internal)
+}
+
+fn accepted_event(
+    cx: &Cx,
+    submission: &Submission,
+    finished: &Finished,
+    (tags, metadata): (&RawValue, &RawValue),
+    mail_from: &str,
+) -> NewEvent {
+    let kind = match submission.scheduled_at {
+        Some(_) => EventKind::MessageScheduled,
+        None => EventKind::MessageAccepted,
+    };
+    let deliveries = submission.deliveries.iter();
+    let payload = MessageEvent {
+        message_id: submission.id,
+        internet_message_id: &finished.internet_message_id,
+        mail_from,
+        from: &finished.header_from,
+        subject: &finished.subject,
+        deliveries: deliveries
+            .map(|delivery| DeliveryRef { id: delivery.id, recipient: &delivery.recipient })
+            .collect(),
+        tags,
+        metadata,
+        sandbox: submission.sandbox,
+    };
+    NewEvent::new(cx.account(), kind, submission.created_at, &payload).about(submission.id)
+}
+
+/// The copy for the Sent mailbox: the message as it goes out, read.
+async fn sent_copy(
+    cx: &Cx,
+    id: Id<id::Message>,
+    finished: &Finished,
+    blob: crate::blobs::NewBlob,
+) -> Result<NewMail> {
+    let prefix = Bytes::from(finished.prefix.clone());
+    let mail = NewMail::parse(cx.account(), Origin::SentCopy, prefix, &finished.body, blob).await?;
+    let mut mail = mail.at(cx.now());
+    mail.refers_to = Some(id);
+    Ok(mail)
+}
+
+/// The trace header of a message from one of our own: never tells where the client is.
+fn received(job: &content::Job, protocol: &Protocol) -> String {
+    let (with, tls) = match protocol {
+        Protocol::Http => (With::Http, None),
+        Protocol::Submission { tls } => {
+            (With::Esmtp { tls: tls.is_some(), auth: true, utf8: false }, tls.as_deref())
+        }
+    };
+    received_line(&ReceivedInput {
+        client: None,
+        by: &job.hostname,
+        local_ip: None,
+        protocol: with,
+        tls,
+        requiretls: false,
+        id: &job.id.to_string(),
+        recipient: job.recipient.as_ref(),
+        now: job.now,
+    })
+}
+
+/// The signatures of the domain's keys over `header` and `body`.
+fn sign(job: &content::Job, header: &[u8], body: &[u8]) -> Result<Vec<u8>> {
+    let signers = &job.signers.signers;
+    if signers.is_empty() {
+        return Ok(Vec::new());
+    }
+    dkim::sign(signers, header, body, job.now, SIGNATURE_LIFE).map_err(Error::internal)
+}
+
+/// Reverse-path as it stands in MAIL FROM.
+fn reverse_path(path: Option<&ReversePath>, from: &Address) -> String {
+    match path {
+        None => from.to_string(),
+        Some(ReversePath::Null) => String::new(),
+        Some(ReversePath::Address(address)) => address.to_string(),
+    }
+}
+
+/// Date for a message that lacks one.
+fn date_field(now: OffsetDateTime) -> String {
+    let date = now.format(&time::format_description::well_known::Rfc2822).unwrap_or_default();
+    format!("Date: {date}\r\n")
+}
+
+/// Header and body of a raw message; the checks have seen that it has both.
+fn split(raw: &[u8]) -> Result<(&[u8], &[u8])> {
+    raw_message::split_header(raw).ok_or_else(|| Error::internal("message without header"))
+}

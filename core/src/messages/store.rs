@@ -1,0 +1,205 @@
+//! SQL of messages.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Message, MessageFilter, writer::Prepared};
+use crate::{
+    error::Result,
+    id::{self, Account, Id},
+    page::{Keyset, fetch_page},
+};
+
+/// Writes the rows of a batch.
+pub(super) async fn insert(conn: &mut PgConnection, rows: &[&Prepared]) -> Result<()> {
+    let accounts: Vec<Uuid> = rows.iter().map(|row| row.message.account.uuid()).collect();
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.message.id.uuid()).collect();
+    let times: Vec<_> = rows.iter().map(|row| row.message.created_at).collect();
+    let doors: Vec<&str> = rows.iter().map(|row| row.door.as_str()).collect();
+    let mail_froms: Vec<&str> = rows.iter().map(|row| &*row.message.mail_from).collect();
+    let froms: Vec<&str> = rows.iter().map(|row| row.header_from.as_str()).collect();
+    let subjects: Vec<&str> = rows.iter().map(|row| row.message.subject.as_str()).collect();
+    let internet_ids: Vec<&str> =
+        rows.iter().map(|row| row.message.internet_message_id.as_str()).collect();
+    let sizes: Vec<i64> =
+        rows.iter().map(|row| i64::try_from(row.size).unwrap_or(i64::MAX)).collect();
+    let recipients: Vec<i32> =
+        rows.iter().map(|row| i32::try_from(row.entries.len()).unwrap_or(i32::MAX)).collect();
+    let hashes: Vec<&[u8]> = rows.iter().map(|row| row.blob.hash.as_slice()).collect();
+    let prefixes: Vec<&[u8]> = rows.iter().map(|row| &*row.message.content.prefix).collect();
+    let smtputf8: Vec<bool> = rows.iter().map(|row| row.message.content.smtputf8).collect();
+    let eight_bit: Vec<bool> = rows.iter().map(|row| row.message.content.eight_bit).collect();
+    let sandbox: Vec<bool> = rows.iter().map(|row| row.message.sandbox).collect();
+    let tags: Vec<&str> = rows.iter().map(|row| row.message.tags.get()).collect();
+    let metadata: Vec<&str> = rows.iter().map(|row| row.message.metadata.get()).collect();
+    sqlx::query!(
+        "INSERT INTO messages (account_id, message_id, created_at, door, mail_from, header_from,
+             subject, internet_message_id, size_bytes, recipients, blob_hash, prefix, smtputf8,
+             eight_bit, sandbox, tags, metadata)
+         SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16::json,
+             c17::json
+         FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[],
+             $6::text[], $7::text[], $8::text[], $9::bigint[], $10::integer[], $11::bytea[],
+             $12::bytea[], $13::boolean[], $14::boolean[], $15::boolean[], $16::text[],
+             $17::text[]) AS new (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14,
+             c15, c16, c17)",
+        &accounts,
+        &ids,
+        &times,
+        &doors as &[&str],
+        &mail_froms as &[&str],
+        &froms as &[&str],
+        &subjects as &[&str],
+        &internet_ids as &[&str],
+        &sizes,
+        &recipients,
+        &hashes as &[&[u8]],
+        &prefixes as &[&[u8]],
+        &smtputf8,
+        &eight_bit,
+        &sandbox,
+        &tags as &[&str],
+        &metadata as &[&str]
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) struct Row {
+    pub message_id: Uuid,
+    internet_message_id: String,
+    door: String,
+    mail_from: String,
+    header_from: String,
+    subject: String,
+    size_bytes: i64,
+    recipients: i32,
+    tags: serde_json::Value,
+    metadata: serde_json::Value,
+    sandbox: bool,
+    has_content: bool,
+    created_at: OffsetDateTime,
+}
+
+impl From<Row> for Message {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.message_id.into(),
+            internet_message_id: row.internet_message_id,
+            door: row.door,
+            mail_from: row.mail_from,
+            from: row.header_from,
+            subject: row.subject,
+            size_bytes: row.size_bytes,
+            recipients: row.recipients,
+            tags: row.tags,
+            metadata: row.metadata,
+            sandbox: row.sandbox,
+            has_content: row.has_content,
+            created_at: row.created_at,
+        }
+    }
+}
+
+pub(super) async fn find(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    message: Id<id::Message>,
+) -> Result<Option<Message>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT message_id, internet_message_id, door, mail_from, header_from, subject,
+             size_bytes, recipients, tags, metadata, sandbox,
+             blob_hash IS NOT NULL AS "has_content!", created_at
+         FROM messages WHERE account_id = $1 AND message_id = $2"#,
+        account.uuid(),
+        message.uuid()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(Message::from))
+}
+
+/// Whether `account` has this message.
+pub(crate) async fn exists(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    message: Id<id::Message>,
+) -> Result<bool> {
+    let known = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM messages WHERE account_id = $1 AND message_id = $2)
+             AS "known!""#,
+        account.uuid(),
+        message.uuid()
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(known)
+}
+
+/// Prefix and blob of a message; `None` in the blob: redacted.
+pub(super) async fn find_content(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    message: Id<id::Message>,
+) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>> {
+    let row = sqlx::query!(
+        "SELECT prefix, blob_hash FROM messages WHERE account_id = $1 AND message_id = $2",
+        account.uuid(),
+        message.uuid()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| (row.prefix, row.blob_hash)))
+}
+
+pub(super) async fn list(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    filter: &MessageFilter,
+    keyset: &Keyset,
+) -> Result<Vec<Row>> {
+    let internet_id = filter
+        .internet_message_id
+        .as_deref()
+        .map(|id| format!("<{}>", id.trim_start_matches('<').trim_end_matches('>')));
+    let since = filter.since.map(|at| Id::<id::Message>::lower_bound(at).uuid());
+    let until = filter.until.map(|at| Id::<id::Message>::lower_bound(at).uuid());
+    Ok(fetch_page!(
+        conn,
+        keyset,
+        Row,
+        r#"SELECT message_id, internet_message_id, door, mail_from, header_from, subject,
+             size_bytes, recipients, tags, metadata, sandbox,
+             blob_hash IS NOT NULL AS "has_content!", created_at
+         FROM messages AS m WHERE account_id = $3
+           AND ($4::text IS NULL OR internet_message_id = $4)
+           AND ($5::text IS NULL OR mail_from = $5)
+           AND ($6::text IS NULL OR tags::jsonb ? $6)
+           AND ($7::uuid IS NULL OR message_id >= $7)
+           AND ($8::uuid IS NULL OR message_id < $8)
+           AND ($9::text IS NULL AND $10::text IS NULL
+             OR EXISTS (SELECT 1 FROM deliveries AS d WHERE d.account_id = $3
+               AND d.delivery_id BETWEEN m.message_id
+                 AND ((left(m.message_id::text, 33) || 'fff')::uuid)
+               AND ($9::text IS NULL OR d.recipient = $9)
+               AND ($10::text IS NULL OR d.status = $10))
+             OR EXISTS (SELECT 1 FROM queue AS q WHERE q.account_id = $3
+               AND q.shard = ('x' || substr(m.message_id::text, 32, 2))::bit(8)::integer
+               AND q.delivery_id BETWEEN m.message_id
+                 AND ((left(m.message_id::text, 33) || 'fff')::uuid)
+               AND ($9::text IS NULL OR q.recipient = $9)
+               AND ($10::text IS NULL OR q.status = $10)))"#,
+        "message_id",
+        account.uuid(),
+        internet_id,
+        filter.from,
+        filter.tag,
+        since as Option<Uuid>,
+        until as Option<Uuid>,
+        filter.to,
+        filter.status,
+    ))
+}

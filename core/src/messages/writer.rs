@@ -1,0 +1,240 @@
+//! The batch writer: what doors hand over at the same time is committed in one transaction.
+//!
+//! Doors wait for the commit. Nothing waits for a batch to fill: whatever has come in while the
+//! last batch was committed is the next one.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Submission, store};
+use crate::{
+    blobs::{self, NewBlob},
+    cx::Door,
+    error::{Error, Result},
+    events::NewEvent,
+    idempotency,
+    mails::{self, NewMail},
+    platform::Platform,
+    queue::{self, Entry},
+    suppressions,
+};
+
+/// Messages in one transaction.
+const BATCH: usize = 256;
+/// Octets in one transaction.
+const BATCH_BYTES: u64 = 4 * 1024 * 1024;
+/// Messages that may wait; beyond, callers are told to come back.
+const WAITING: usize = 1024;
+/// Transactions at a time: while one commits, the next is put together.
+const WRITERS: usize = 2;
+
+/// A message ready to be written.
+pub(crate) struct Prepared {
+    pub message: Arc<queue::store::Message>,
+    pub header_from: String,
+    pub door: Door,
+    pub size: u64,
+    pub epoch: i64,
+    pub entries: Vec<Entry>,
+    pub status: &'static str,
+    pub expires_at: Option<OffsetDateTime>,
+    pub blob: NewBlob,
+    pub event: NewEvent,
+    pub sent_copy: Option<NewMail>,
+    pub idempotency: Option<idempotency::Record>,
+    pub submission: Submission,
+}
+
+struct Order {
+    prepared: Box<Prepared>,
+    done: oneshot::Sender<Result<()>>,
+}
+
+/// Takes messages and commits them in batches.
+pub(crate) struct Writer {
+    orders: mpsc::Sender<Order>,
+    receiver: Mutex<Option<mpsc::Receiver<Order>>>,
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        let (orders, receiver) = mpsc::channel(WAITING);
+        Self { orders, receiver: Mutex::new(Some(receiver)) }
+    }
+}
+
+impl Writer {
+    /// Returns after the commit.
+    pub(crate) async fn write(&self, prepared: Prepared) -> Result<()> {
+        let (done, result) = oneshot::channel();
+        let order = Order { prepared: Box::new(prepared), done };
+        self.orders.try_send(order).map_err(|_| Error::unavailable("too many messages at once"))?;
+        result.await.map_err(|_| Error::unavailable("the server is shutting down"))?
+    }
+
+    /// Starts the tasks; after `shutdown` they write what is waiting and end.
+    pub(crate) fn start(
+        &self,
+        platform: &Platform,
+        shutdown: &CancellationToken,
+        tracker: &TaskTracker,
+    ) {
+        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(receiver) = receiver else { return };
+        let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
+        for _ in 0..WRITERS {
+            tracker.spawn(run(platform.clone(), Arc::clone(&receiver), shutdown.clone()));
+        }
+    }
+}
+
+type Receiver = tokio::sync::Mutex<mpsc::Receiver<Order>>;
+
+async fn run(platform: Platform, receiver: Arc<Receiver>, shutdown: CancellationToken) {
+    loop {
+        let batch = tokio::select! {
+            biased;
+            batch = next_batch(&receiver) => batch,
+            () = shutdown.cancelled() => Vec::new(),
+        };
+        if batch.is_empty() {
+            return;
+        }
+        metrics::histogram!("posthouse_writer_batch_messages")
+            .record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+        commit(&platform, batch).await;
+    }
+}
+
+/// Waits for an order and takes those that are waiting with it. Loses nothing when dropped.
+async fn next_batch(receiver: &Receiver) -> Vec<Order> {
+    let mut receiver = receiver.lock().await;
+    let Some(first) = receiver.recv().await else {
+        return Vec::new();
+    };
+    let mut bytes = first.prepared.size;
+    let mut batch = vec![first];
+    while batch.len() < BATCH && bytes < BATCH_BYTES {
+        let Ok(order) = receiver.try_recv() else {
+            break;
+        };
+        bytes += order.prepared.size;
+        batch.push(order);
+    }
+    batch
+}
+
+/// Commits a batch. If something in it cannot be written, halves are tried on their own, so that it
+/// fails alone.
+async fn commit(platform: &Platform, batch: Vec<Order>) {
+    let mut stack = vec![batch];
+    while let Some(mut batch) = stack.pop() {
+        match write_batch(platform, &mut batch).await {
+            Ok(()) => {
+                for order in batch {
+                    // The caller may have gone; the message is committed all the same.
+                    drop(order.done.send(Ok(())));
+                }
+            }
+            Err(error) if batch.len() > 1 && matches!(error, Error::Internal(_)) => {
+                let rest = batch.split_off(batch.len() / 2);
+                stack.push(rest);
+                stack.push(batch);
+            }
+            Err(error) => refuse(batch, &error),
+        }
+    }
+}
+
+fn refuse(batch: Vec<Order>, error: &Error) {
+    tracing::error!(error = %Chain(error), messages = batch.len(), "messages could not be written");
+    for order in batch {
+        let error = match error {
+            Error::StorageFull(source) => Error::StorageFull(source.to_string().into()),
+            Error::Internal(source) => Error::internal(source.to_string()),
+            other => Error::unavailable(other.to_string()),
+        };
+        drop(order.done.send(Err(error)));
+    }
+}
+
+/// An error with its causes.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+/// One transaction for all orders but those whose idempotency key has just been used elsewhere,
+/// which are answered and taken out.
+async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> {
+    let now = platform.now();
+    let mut tx = platform.begin("messages.write").await?;
+    let refused = keep_keys(&mut tx, batch, now).await?;
+    if batch.is_empty() {
+        answer_in_flight(refused);
+        return Ok(());
+    }
+    let entries = batch.iter_mut().flat_map(|order| &mut order.prepared.entries).collect();
+    suppressions::store::mark(tx.conn(), entries).await?;
+    let rows: Vec<&Prepared> = batch.iter().map(|order| &*order.prepared).collect();
+    let stored: Vec<&NewBlob> = rows.iter().map(|row| &row.blob).collect();
+    blobs::store::insert(tx.conn(), &stored, now).await?;
+    store::insert(tx.conn(), &rows).await?;
+    let node = platform.queue().shards.node();
+    if !queue::store::insert(tx.conn(), node, &rows).await? {
+        platform.queue().shards.lost();
+        return Err(Error::unavailable("a shard of the queue has another owner now"));
+    }
+    let mut copies: Vec<&NewMail> = rows.iter().filter_map(|row| row.sent_copy.as_ref()).collect();
+    copies.sort_by_key(|mail| mail.account);
+    for mail in copies {
+        mails::deliver_in(&mut tx, mail).await?;
+    }
+    for row in rows {
+        tx.emit(row.event.clone());
+    }
+    tx.commit().await?;
+    answer_in_flight(refused);
+    for order in batch {
+        platform.queue().scheduler.add_new(&order.prepared.message, &order.prepared.entries);
+    }
+    Ok(())
+}
+
+/// Stores the idempotency keys; gives back the orders whose key is taken.
+async fn keep_keys(
+    tx: &mut crate::cx::Tx,
+    batch: &mut Vec<Order>,
+    now: OffsetDateTime,
+) -> Result<Vec<Order>> {
+    let records: Vec<idempotency::Record> =
+        batch.iter_mut().filter_map(|order| order.prepared.idempotency.clone()).collect();
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
+    let stored = idempotency::insert(tx.conn(), &records, now).await?;
+    let taken = |order: &mut Order| {
+        order.prepared.idempotency.as_ref().is_some_and(|record| {
+            !stored.iter().any(|(account, key)| *account == record.account && *key == record.key)
+        })
+    };
+    Ok(batch.extract_if(.., taken).collect())
+}
+
+fn answer_in_flight(refused: Vec<Order>) {
+    for order in refused {
+        drop(order.done.send(Err(Error::IdempotencyInFlight)));
+    }
+}

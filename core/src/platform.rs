@@ -1,0 +1,180 @@
+//! Everything an operation works with: the database, the ports, and what is shared in memory.
+
+use std::sync::Arc;
+
+use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use time::OffsetDateTime;
+
+use crate::{
+    accounts::Directory,
+    blobs::Blobs,
+    config::Config,
+    credentials::Throttle,
+    cx::Tx,
+    error::{Error, Result},
+    idempotency::InFlight,
+    messages::writer::Writer,
+    page::CursorKey,
+    ports::{Clock, Resolver, Transport},
+    queue::Queue,
+    vault::Vault,
+    wake::Wake,
+    webhooks::Webhooks,
+};
+
+/// What a platform is made from.
+pub struct Parts {
+    /// Settings.
+    pub config: Config,
+    /// Connections to Postgres.
+    pub pool: PgPool,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// DNS.
+    pub resolver: Arc<dyn Resolver>,
+    /// The SMTP client.
+    pub transport: Arc<dyn Transport>,
+    /// Seals secrets.
+    pub vault: Vault,
+}
+
+/// The core, as the doors see it. Cheap to clone.
+#[derive(Clone)]
+pub struct Platform(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    pool: PgPool,
+    clock: Arc<dyn Clock>,
+    resolver: Arc<dyn Resolver>,
+    transport: Arc<dyn Transport>,
+    vault: Vault,
+    cursor_key: CursorKey,
+    blobs: Blobs,
+    wake: Wake,
+    in_flight: Arc<InFlight>,
+    directory: Directory,
+    throttle: Throttle,
+    queue: Queue,
+    writer: Writer,
+    webhooks: Webhooks,
+}
+
+impl Platform {
+    /// Puts the parts together. Nothing runs yet: see [`crate::workers::start`].
+    pub fn new(parts: Parts) -> Result<Self> {
+        let cursor_key = CursorKey::new(&parts.vault)?;
+        let blobs = Blobs::new(&parts.config.blob_store)?;
+        let webhooks = Webhooks::new(&parts.config)?;
+        Ok(Self(Arc::new(Inner {
+            config: parts.config,
+            pool: parts.pool,
+            clock: parts.clock,
+            resolver: parts.resolver,
+            transport: parts.transport,
+            vault: parts.vault,
+            cursor_key,
+            blobs,
+            wake: Wake::default(),
+            in_flight: Arc::default(),
+            directory: Directory::new(),
+            throttle: Throttle::default(),
+            queue: Queue::default(),
+            writer: Writer::default(),
+            webhooks,
+        })))
+    }
+
+    /// Settings.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The database.
+    pub fn pool(&self) -> &PgPool {
+        &self.0.pool
+    }
+
+    /// The time.
+    pub fn now(&self) -> OffsetDateTime {
+        self.0.clock.now()
+    }
+
+    /// DNS.
+    pub fn resolver(&self) -> &dyn Resolver {
+        &*self.0.resolver
+    }
+
+    /// The SMTP client.
+    pub fn transport(&self) -> &dyn Transport {
+        &*self.0.transport
+    }
+
+    /// Secrets.
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// Message bytes.
+    pub fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+
+    /// Tells readers of the event log that there is more.
+    pub fn wake(&self) -> &Wake {
+        &self.0.wake
+    }
+
+    /// The outgoing queue of this node.
+    pub fn queue(&self) -> &Queue {
+        &self.0.queue
+    }
+
+    /// Deliveries of webhooks.
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.0.webhooks
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.0.writer
+    }
+
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.0.throttle
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.0.directory
+    }
+
+    pub(crate) fn cursor_key(&self) -> &CursorKey {
+        &self.0.cursor_key
+    }
+
+    pub(crate) fn in_flight(&self) -> &Arc<InFlight> {
+        &self.0.in_flight
+    }
+
+    /// A connection for reading.
+    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
+        Ok(self.0.pool.acquire().await?)
+    }
+
+    /// Begins a transaction; `name` is for traces.
+    pub(crate) async fn begin(&self, name: &'static str) -> Result<Tx> {
+        tracing::trace!(name, "begin");
+        Ok(Tx::new(self.0.pool.begin().await?, self.clone()))
+    }
+
+    /// Whether the database answers; for readiness.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn check_ready(&self) -> Result<()> {
+        sqlx::query_scalar!("SELECT 1")
+            .fetch_one(&self.0.pool)
+            .await
+            .map_err(Error::unavailable)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! Port: how a message is handed to another mail server.
+//!
+//! Core decides where a message goes, when, and under which TLS policy; the implementation (the
+//! SMTP client of `posthouse-smtp-gateway`) speaks the protocol and reports what happened. It keeps
+//! connections for reuse; it never retries on its own and never touches the database.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// Delivers messages to one next hop.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// Tries once to hand `job` over, host by host in the given order, and reports one result per
+    /// recipient (same order and length as `job.recipients`).
+    ///
+    /// Hosts are tried until one accepts or refuses for good; a temporary failure before any
+    /// recipient was decided goes on to the next host (RFC 5321 §5.1). A refusal of a single
+    /// recipient is final for this attempt: other hosts are not asked about it.
+    async fn deliver(&self, job: Job) -> Report;
+
+    /// Closes idle connections and waits for those in use; called once at shutdown.
+    async fn close(&self);
+}
+
+/// One SMTP transaction to carry out.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Where to connect.
+    pub hop: Arc<Hop>,
+    /// Reverse-path without angle brackets; empty for the null sender.
+    pub mail_from: Arc<str>,
+    /// Forward-paths without angle brackets, all in one domain (or all for one smart host).
+    pub recipients: Vec<Arc<str>>,
+    /// The message, with CRLF line ends, not dot-stuffed.
+    pub message: Content,
+    /// Attempts already made for these recipients; alternates the address family (C6).
+    pub attempt: u16,
+    /// Address used by the last attempt, tried again when its family comes up again (greylisting).
+    pub last_address: Option<IpAddr>,
+}
+
+/// The octets of a message: header fields added by us, then the stored message.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// Complete header lines that go before `body` (Received, DKIM-Signature), CRLF-terminated.
+    pub prefix: Bytes,
+    /// The message as it was submitted or composed.
+    pub body: Bytes,
+    /// The message needs SMTPUTF8 (RFC 6531): non-ASCII in a header field.
+    pub smtputf8: bool,
+    /// The message has octets above 127 and wants 8BITMIME (RFC 6152).
+    pub eight_bit: bool,
+}
+
+/// Where to connect and how to protect it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Hop {
+    /// Hosts in the order in which they are to be tried; never empty.
+    pub hosts: Vec<Host>,
+    /// TCP port of every host.
+    pub port: u16,
+    /// TLS policy.
+    pub tls: Tls,
+    /// Log in with these credentials (smart host only, and only over verified TLS).
+    pub credentials: Option<Credentials>,
+}
+
+/// A host name with its addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Host {
+    /// Name from the MX record, in A-label form, no trailing dot.
+    pub name: Arc<str>,
+    /// IPv4 and IPv6 addresses, at least one.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tls {
+    /// STARTTLS when offered, any certificate; plain text when it fails (RFC 7435, C8).
+    Opportunistic,
+    /// STARTTLS with a certificate that verifies for the host name, else a temporary failure.
+    Required,
+    /// TLS from the first octet (RFC 8314) with a verified certificate.
+    Implicit,
+    /// No TLS at all.
+    Never,
+}
+
+/// User name and password for a smart host.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Credentials {
+    /// Authentication identity.
+    pub username: String,
+    /// Password; never shown by `Debug`.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// What came of one try.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// One result per recipient of the job, in order.
+    pub outcomes: Vec<Outcome>,
+    /// The host that gave the results, or the last one tried.
+    pub peer: Option<Peer>,
+    /// Time from the start of the try to its end.
+    pub duration: Duration,
+}
+
+/// The other end of the connection that gave the results.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// MX or smart host name.
+    pub host: String,
+    /// Its address.
+    pub remote_address: Option<IpAddr>,
+    /// Our address.
+    pub local_address: Option<IpAddr>,
+    /// TLS protection that was in force, if any.
+    pub tls: Option<TlsInfo>,
+}
+
+/// TLS protection of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsInfo {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: String,
+    /// Cipher suite by its IANA name.
+    pub cipher: String,
+    /// `opportunistic` (not verified) or `pkix`.
+    pub verification: &'static str,
+}
+
+/// The result for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The next hop took responsibility.
+    Delivered(Reply),
+    /// Not now: try again later.
+    Deferred(Reply),
+    /// Never: 5xx.
+    Failed(Reply),
+}
+
+impl Outcome {
+    /// The reply behind the result.
+    pub const fn reply(&self) -> &Reply {
+        match self {
+            Self::Delivered(reply) | Self::Deferred(reply) | Self::Failed(reply) => reply,
+        }
+    }
+}
+
+/// The reply of the other server, or what stands for it when there was none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Three-digit code; `None` when no server replied (connection refused, time-out, DNS).
+    pub code: Option<u16>,
+    /// Enhanced status code such as `5.1.1` (RFC 3463), if there was one.
+    pub enhanced: Option<String>,
+    /// Text without codes, lines joined by `\n`, printable, at most 2,048 octets; or our own words.
+    pub text: String,
+}
+
+impl Reply {
+    /// A result that no server spoke: `text` says what happened.
+    pub fn local(enhanced: &str, text: impl Into<String>) -> Self {
+        Self { code: None, enhanced: Some(enhanced.to_owned()), text: text.into() }
+    }
+}

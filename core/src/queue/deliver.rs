@@ -1,0 +1,249 @@
+//! Making attempts: workers of lanes take what is due and hand it to the transport.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Entry,
+    complete::{Completed, Result as Verdict},
+    destination::Unroutable,
+    scheduler::{LaneKey, Limits, millis},
+    store::{self, Message},
+};
+use crate::{
+    id::{Id, Message as MessageKind},
+    platform::Platform,
+    ports::transport::{Job, Outcome, Reply, Report},
+    sandbox, suppressions,
+};
+
+/// Looks at the schedule at least this often; a kick makes it look at once.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often the gauges are set.
+const MEASURE: Duration = Duration::from_secs(1);
+
+/// Starts workers for lanes until shutdown.
+pub(crate) async fn run(platform: Platform, shutdown: CancellationToken, tracker: TaskTracker) {
+    let config = platform.config();
+    let limits =
+        Limits { total: config.delivery_connections, lane: config.connections_per_destination };
+    let scheduler = &platform.queue().scheduler;
+    scheduler.use_smart_host(config.delivery.smart_host.is_some());
+    let mut measured = tokio::time::Instant::now();
+    while !shutdown.is_cancelled() {
+        scheduler.advance(millis(platform.now()));
+        if measured.elapsed() > MEASURE {
+            measure(&platform);
+            measured = tokio::time::Instant::now();
+        }
+        for lane in scheduler.start_workers(limits) {
+            tracker.spawn(worker(platform.clone(), lane, shutdown.clone()));
+        }
+        tokio::select! {
+            () = scheduler.kicked() => {}
+            () = tokio::time::sleep(TICK) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+}
+
+/// Gauges of the schedule and of the connections to the database.
+fn measure(platform: &Platform) {
+    let count = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+    let (waiting, ready, working) = platform.queue().scheduler.counts();
+    metrics::gauge!("posthouse_queue_recipients", "state" => "waiting").set(count(waiting));
+    metrics::gauge!("posthouse_queue_recipients", "state" => "ready").set(count(ready));
+    metrics::gauge!("posthouse_queue_recipients", "state" => "in_progress").set(count(working));
+    let pool = platform.pool();
+    let open = usize::try_from(pool.size()).unwrap_or(0);
+    metrics::gauge!("posthouse_pool_connections", "state" => "idle").set(count(pool.num_idle()));
+    metrics::gauge!("posthouse_pool_connections", "state" => "open").set(count(open));
+}
+
+async fn worker(platform: Platform, lane: LaneKey, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        let groups = platform.queue().scheduler.take(&lane);
+        if groups.is_empty() {
+            return;
+        }
+        if !platform.queue().shards.is_trusted() {
+            put_back(&platform, groups);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            continue;
+        }
+        work(&platform, groups).await;
+    }
+}
+
+/// Without a valid lease nothing is started; the rows are still in the database.
+fn put_back(platform: &Platform, groups: Vec<Vec<Entry>>) {
+    let scheduler = &platform.queue().scheduler;
+    let entries: Vec<Entry> = groups.into_iter().flatten().collect();
+    for entry in &entries {
+        scheduler.finished(entry.id);
+    }
+    scheduler.add_loaded(entries);
+}
+
+async fn work(platform: &Platform, mut groups: Vec<Vec<Entry>>) {
+    if let Err(error) = ask_suppressions(platform, &mut groups).await {
+        tracing::warn!(%error, "suppressions could not be read; trying again");
+        put_back(platform, groups);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        return;
+    }
+    let contents = match contents(platform, &mut groups).await {
+        Ok(contents) => contents,
+        Err(error) => {
+            tracing::warn!(%error, "messages could not be read; trying again");
+            put_back(platform, groups);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            return;
+        }
+    };
+    let attempts = groups.into_iter().map(|group| {
+        let message = group.first().and_then(|entry| contents.get(&entry.id.message())).cloned();
+        async move {
+            for completed in deliver_group(platform, group, message).await {
+                platform.queue().completions.push(completed).await;
+            }
+        }
+    });
+    join_all(attempts).await;
+}
+
+async fn ask_suppressions(
+    platform: &Platform,
+    groups: &mut [Vec<Entry>],
+) -> crate::error::Result<()> {
+    let mut unknown: Vec<&mut Entry> = groups.iter_mut().flatten().collect();
+    unknown.retain(|entry| entry.suppressed.is_none());
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let mut conn = platform.acquire().await?;
+    suppressions::store::mark(&mut conn, unknown).await
+}
+
+/// Contents of the messages: from memory, or read together.
+async fn contents(
+    platform: &Platform,
+    groups: &mut [Vec<Entry>],
+) -> crate::error::Result<HashMap<Id<MessageKind>, Arc<Message>>> {
+    let mut contents = HashMap::new();
+    let mut wanted = Vec::new();
+    for group in groups {
+        let mut found = None;
+        for entry in group.iter_mut() {
+            found = entry.take_content().or(found);
+        }
+        let Some(first) = group.first() else { continue };
+        match found {
+            Some(message) => drop(contents.insert(message.id, message)),
+            None => wanted.push((first.account, first.id.message())),
+        }
+    }
+    if !wanted.is_empty() {
+        for message in store::load_messages(platform, &wanted).await? {
+            contents.insert(message.id, message);
+        }
+    }
+    Ok(contents)
+}
+
+/// One attempt for recipients of one message.
+async fn deliver_group(
+    platform: &Platform,
+    group: Vec<Entry>,
+    message: Option<Arc<Message>>,
+) -> Vec<Completed> {
+    let now = platform.now();
+    let Some(message) = message else {
+        // The row is there but its content cannot be read: an alarm was raised; try again later.
+        let text = "the content of the message cannot be read at the moment";
+        let reply = Reply::local("4.3.0", text);
+        return group
+            .into_iter()
+            .map(|entry| Completed::local(entry, None, now, Verdict::Deferred(reply.clone())))
+            .collect();
+    };
+    let (mut done, mut going) = (Vec::new(), Vec::new());
+    for entry in group {
+        let verdict = if entry.expires <= millis(now) {
+            Some(Verdict::Expired(Reply::local("5.4.7", "the message expired before it was sent")))
+        } else if entry.suppressed == Some(true) {
+            let text = "the recipient is on the suppression list of the account";
+            Some(Verdict::Suppressed(Reply::local("5.7.1", text)))
+        } else {
+            None
+        };
+        match verdict {
+            Some(verdict) => {
+                done.push(Completed::local(entry, Some(Arc::clone(&message)), now, verdict));
+            }
+            None => going.push(entry),
+        }
+    }
+    if message.sandbox {
+        for entry in going {
+            done.push(sandbox::deliver(platform, entry, Arc::clone(&message)).await);
+        }
+    } else if !going.is_empty() {
+        done.extend(attempt(platform, going, message).await);
+    }
+    done
+}
+
+async fn attempt(platform: &Platform, group: Vec<Entry>, message: Arc<Message>) -> Vec<Completed> {
+    let started = platform.now();
+    let Some(first) = group.first() else {
+        return Vec::new();
+    };
+    let hop = match platform.queue().destinations.find(platform, first.domain()).await {
+        Ok(hop) => hop,
+        Err(unroutable) => {
+            let verdict = verdict_of(&unroutable);
+            return group
+                .into_iter()
+                .map(|entry| {
+                    Completed::local(entry, Some(Arc::clone(&message)), started, verdict.clone())
+                })
+                .collect();
+        }
+    };
+    let job = Job {
+        hop,
+        mail_from: Arc::clone(&message.mail_from),
+        recipients: group.iter().map(|entry| Arc::clone(&entry.recipient)).collect(),
+        message: message.content.clone(),
+        attempt: first.attempts,
+        last_address: first.last_address,
+    };
+    let Report { outcomes, peer, duration } = platform.transport().deliver(job).await;
+    let relayed = platform.config().delivery.smart_host.is_some();
+    group
+        .into_iter()
+        .zip(outcomes)
+        .map(|(entry, outcome)| Completed {
+            entry,
+            message: Some(Arc::clone(&message)),
+            started_at: started,
+            duration,
+            peer: peer.clone(),
+            result: match outcome {
+                Outcome::Delivered(reply) if relayed => Verdict::Relayed(reply),
+                Outcome::Delivered(reply) => Verdict::Delivered(reply),
+                Outcome::Deferred(reply) => Verdict::Deferred(reply),
+                Outcome::Failed(reply) => Verdict::Failed(reply),
+            },
+        })
+        .collect()
+}
+
+fn verdict_of(unroutable: &Unroutable) -> Verdict {
+    let reply = Reply::local(unroutable.enhanced, unroutable.text.clone());
+    if unroutable.permanent { Verdict::Failed(reply) } else { Verdict::Deferred(reply) }
+}

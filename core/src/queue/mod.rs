@@ -1,0 +1,27 @@
+//! The outgoing queue: Postgres is the ledger, the memory of the owner node is the schedule.
+
+pub(crate) mod complete;
+pub(crate) mod deliver;
+mod destination;
+mod dsn;
+pub(crate) mod scheduler;
+pub(crate) mod shards;
+pub(crate) mod store;
+mod summary;
+
+pub use summary::{QueueScope, QueueSummary, summary};
+
+pub(crate) use complete::Completions;
+pub(crate) use destination::Destinations;
+pub(crate) use scheduler::{Entry, Scheduler};
+pub(crate) use shards::Shards;
+
+/// The part of the queue that this node owns.
+/// Nothing runs before [`crate::workers::start`].
+#[derive(Default)]
+pub struct Queue {
+    pub(crate) shards: Shards,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) destinations: Destinations,
+    pub(crate) completions: Completions,
+}

@@ -1,0 +1,438 @@
+//! The schedule in memory: what waits for its time, and lanes of what is due.
+//!
+//! Due deliveries stand in lanes by destination; within a lane, accounts take turns, so that one
+//! with a million messages does not delay another's single one. A lane has a limited number of
+//! workers, each with one connection at a time.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::store::Message;
+use crate::id::{Account, Delivery, Id};
+
+/// Octets of content that are kept in memory for the first attempt; beyond, it is read again.
+const HELD_BYTES: usize = 64 * 1024 * 1024;
+
+/// A recipient that waits.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub id: Id<Delivery>,
+    pub account: Id<Account>,
+    pub recipient: Arc<str>,
+    /// Attempts made.
+    pub attempts: u16,
+    /// Milliseconds since the epoch.
+    pub due: i64,
+    /// Milliseconds since the epoch; the largest number for never.
+    pub expires: i64,
+    pub last_address: Option<IpAddr>,
+    pub sandbox: bool,
+    /// Whether the recipient is suppressed; not known: ask before the attempt.
+    pub suppressed: Option<bool>,
+    content: Option<Arc<Held>>,
+}
+
+impl Entry {
+    pub(crate) fn new(
+        id: Id<Delivery>,
+        account: Id<Account>,
+        recipient: &str,
+        due: OffsetDateTime,
+    ) -> Self {
+        Self {
+            id,
+            account,
+            recipient: recipient.into(),
+            attempts: 0,
+            due: millis(due),
+            expires: i64::MAX,
+            last_address: None,
+            sandbox: false,
+            suppressed: None,
+            content: None,
+        }
+    }
+
+    /// The content, if it is still in memory; it is given away only once.
+    pub(crate) fn take_content(&mut self) -> Option<Arc<Message>> {
+        self.content.take().map(|held| Arc::clone(&held.message))
+    }
+
+    /// Domain of the recipient.
+    pub(crate) fn domain(&self) -> &str {
+        self.recipient.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn millis(time: OffsetDateTime) -> i64 {
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// Content in memory, counted.
+struct Held {
+    message: Arc<Message>,
+    size: usize,
+    total: Arc<AtomicUsize>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.size, Ordering::Relaxed);
+    }
+}
+
+/// Key of a lane.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum LaneKey {
+    /// The mail exchangers of a domain.
+    Domain(Arc<str>),
+    /// The smart host that takes everything.
+    SmartHost,
+    /// The sandbox, by account.
+    Sandbox(Id<Account>),
+}
+
+#[derive(Default)]
+struct Lane {
+    queues: HashMap<Id<Account>, VecDeque<Entry>>,
+    turns: VecDeque<Id<Account>>,
+    ready: usize,
+    workers: usize,
+}
+
+/// Groups whose content must be read first are taken together, to read it at once.
+const READ_TOGETHER: usize = 8;
+
+#[derive(Default)]
+struct Inner {
+    timers: BTreeMap<(i64, Uuid), Entry>,
+    lanes: HashMap<LaneKey, Lane>,
+    /// Lanes that got something since the dispatcher looked.
+    fresh: Vec<LaneKey>,
+    /// Deliveries being worked on, by shard.
+    in_flight: HashMap<u8, usize>,
+    workers: usize,
+}
+
+/// How many workers there may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub total: usize,
+    pub lane: usize,
+}
+
+/// The schedule of this node.
+#[derive(Default)]
+pub(crate) struct Scheduler {
+    inner: Mutex<Inner>,
+    kick: Notify,
+    held: Arc<AtomicUsize>,
+    smart_host: std::sync::atomic::AtomicBool,
+}
+
+impl Scheduler {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whether everything goes to one smart host.
+    pub(crate) fn use_smart_host(&self, yes: bool) {
+        self.smart_host.store(yes, Ordering::Relaxed);
+    }
+
+    /// Makes the dispatcher look.
+    pub(crate) fn kick(&self) {
+        self.kick.notify_one();
+    }
+
+    /// Waits for a kick.
+    pub(crate) async fn kicked(&self) {
+        self.kick.notified().await;
+    }
+
+    fn lane_key(&self, entry: &Entry) -> LaneKey {
+        if entry.sandbox {
+            LaneKey::Sandbox(entry.account)
+        } else if self.smart_host.load(Ordering::Relaxed) {
+            LaneKey::SmartHost
+        } else {
+            LaneKey::Domain(entry.domain().into())
+        }
+    }
+
+    /// Adds the deliveries of a message that has just been committed.
+    pub(crate) fn add_new(&self, message: &Arc<Message>, entries: &[Entry]) {
+        let size = message.content.prefix.len() + message.content.body.len();
+        let held = self.hold(message, size);
+        let now = millis(message.created_at);
+        let mut inner = self.lock();
+        for entry in entries {
+            let mut entry = entry.clone();
+            entry.sandbox = message.sandbox;
+            if entry.due <= now {
+                entry.content.clone_from(&held);
+                let key = self.lane_key(&entry);
+                inner.push(key, entry);
+            } else {
+                inner.timers.insert((entry.due, entry.id.uuid()), entry);
+            }
+        }
+        drop(inner);
+        self.kick();
+    }
+
+    fn hold(&self, message: &Arc<Message>, size: usize) -> Option<Arc<Held>> {
+        let before = self.held.fetch_add(size, Ordering::Relaxed);
+        if before + size > HELD_BYTES {
+            self.held.fetch_sub(size, Ordering::Relaxed);
+            return None;
+        }
+        let total = Arc::clone(&self.held);
+        Some(Arc::new(Held { message: Arc::clone(message), size, total }))
+    }
+
+    /// Adds deliveries read from the database, or that wait for another attempt.
+    pub(crate) fn add_loaded(&self, entries: Vec<Entry>) {
+        let mut inner = self.lock();
+        for entry in entries {
+            inner.timers.insert((entry.due, entry.id.uuid()), entry);
+        }
+    }
+
+    /// Moves what is due at `now` into its lane; says when the next is due.
+    pub(crate) fn advance(&self, now: i64) -> Option<i64> {
+        let mut inner = self.lock();
+        while let Some(first) = inner.timers.first_entry() {
+            if first.key().0 > now {
+                return Some(first.key().0);
+            }
+            let entry = first.remove();
+            let key = self.lane_key(&entry);
+            inner.push(key, entry);
+        }
+        None
+    }
+
+    /// Lanes that want another worker now; each is counted as started.
+    pub(crate) fn start_workers(&self, limits: Limits) -> Vec<LaneKey> {
+        let mut inner = self.lock();
+        let mut started = Vec::new();
+        let fresh = std::mem::take(&mut inner.fresh);
+        let mut waiting = Vec::new();
+        for key in fresh {
+            let Inner { lanes, workers, .. } = &mut *inner;
+            let Some(lane) = lanes.get_mut(&key) else {
+                continue;
+            };
+            let wanted = lane.ready.div_ceil(8).min(limits.lane);
+            while lane.workers < wanted && *workers < limits.total {
+                lane.workers += 1;
+                *workers += 1;
+                started.push(key.clone());
+            }
+            if lane.workers == 0 {
+                // No room now: the lane stays on the list.
+                waiting.push(key);
+            }
+        }
+        inner.fresh = waiting;
+        started
+    }
+
+    /// Takes what a worker of `key` does next: a group of recipients of one message, or several
+    /// groups when their content must be read. Nothing: the worker has ended.
+    pub(crate) fn take(&self, key: &LaneKey) -> Vec<Vec<Entry>> {
+        let mut inner = self.lock();
+        let Inner { lanes, in_flight, workers, .. } = &mut *inner;
+        let Some(lane) = lanes.get_mut(key) else {
+            return Vec::new();
+        };
+        let mut groups = Vec::new();
+        while groups.len() < READ_TOGETHER {
+            let Some(group) = lane.next_group() else {
+                break;
+            };
+            for entry in &group {
+                *in_flight.entry(entry.id.shard()).or_default() += 1;
+            }
+            let has_content = group.first().is_some_and(|entry| entry.content.is_some());
+            groups.push(group);
+            if has_content {
+                break;
+            }
+        }
+        if groups.is_empty() {
+            lane.workers = lane.workers.saturating_sub(1);
+            *workers = workers.saturating_sub(1);
+            if lane.workers == 0 {
+                lanes.remove(key);
+            }
+            drop(inner);
+            self.kick();
+        }
+        groups
+    }
+
+    /// A delivery is not worked on any more.
+    pub(crate) fn finished(&self, delivery: Id<Delivery>) {
+        let mut inner = self.lock();
+        if let Some(count) = inner.in_flight.get_mut(&delivery.shard()) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// Whether deliveries of `shard` are being worked on.
+    pub(crate) fn in_flight(&self, shard: u8) -> bool {
+        self.lock().in_flight.get(&shard).is_some_and(|count| *count > 0)
+    }
+
+    /// Drops everything that waits in `shards`.
+    pub(crate) fn remove_shards(&self, shards: &[u8]) {
+        let mut inner = self.lock();
+        inner.timers.retain(|_, entry| !shards.contains(&entry.id.shard()));
+        for lane in inner.lanes.values_mut() {
+            for queue in lane.queues.values_mut() {
+                queue.retain(|entry| !shards.contains(&entry.id.shard()));
+            }
+            lane.ready = lane.queues.values().map(VecDeque::len).sum();
+        }
+    }
+
+    /// Deliveries in memory, for metrics: waiting for their time, due, being worked on.
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        let inner = self.lock();
+        let ready = inner.lanes.values().map(|lane| lane.ready).sum();
+        (inner.timers.len(), ready, inner.in_flight.values().sum())
+    }
+}
+
+impl Inner {
+    fn push(&mut self, key: LaneKey, entry: Entry) {
+        let lane = self.lanes.entry(key.clone()).or_default();
+        lane.push(entry);
+        // One worker for every eight that wait; the dispatcher looks at the lane again then.
+        if (lane.workers == 0 || lane.ready > lane.workers * 8) && self.fresh.last() != Some(&key) {
+            self.fresh.push(key);
+        }
+    }
+}
+
+impl Lane {
+    fn push(&mut self, entry: Entry) {
+        let queue = self.queues.entry(entry.account).or_default();
+        if queue.is_empty() {
+            self.turns.push_back(entry.account);
+        }
+        queue.push_back(entry);
+        self.ready += 1;
+    }
+
+    /// The next recipient of the account whose turn it is, with those of the same message and the
+    /// same number of attempts (C4).
+    fn next_group(&mut self) -> Option<Vec<Entry>> {
+        while let Some(account) = self.turns.pop_front() {
+            let Some(queue) = self.queues.get_mut(&account) else {
+                continue;
+            };
+            let Some(first) = queue.pop_front() else {
+                self.queues.remove(&account);
+                continue;
+            };
+            let (message, attempts) = (first.id.message(), first.attempts);
+            let mut group = vec![first];
+            while queue
+                .front()
+                .is_some_and(|next| next.id.message() == message && next.attempts == attempts)
+            {
+                group.extend(queue.pop_front());
+            }
+            if queue.is_empty() {
+                self.queues.remove(&account);
+            } else {
+                self.turns.push_back(account);
+            }
+            self.ready = self.ready.saturating_sub(group.len());
+            return Some(group);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Message as MessageKind;
+
+    fn now() -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(1_790_000_000).unwrap()
+    }
+
+    fn entry(account: Id<Account>, message: Id<MessageKind>, number: u16) -> Entry {
+        Entry::new(message.delivery(number), account, "bob@example.net", now())
+    }
+
+    const LIMITS: Limits = Limits { total: 10, lane: 2 };
+
+    #[test]
+    fn accounts_take_turns_and_siblings_go_together() {
+        let scheduler = Scheduler::default();
+        let (one, two) = (Id::new(now()), Id::new(now()));
+        let busy: Vec<Id<MessageKind>> = (0..3).map(|_| Id::in_shard(now(), 1)).collect();
+        let mut entries: Vec<Entry> =
+            busy.iter().flat_map(|m| [entry(one, *m, 1), entry(one, *m, 2)]).collect();
+        let late = Id::in_shard(now() + time::Duration::seconds(1), 1);
+        entries.push(entry(two, late, 1));
+        scheduler.add_loaded(entries);
+        assert_eq!(scheduler.advance(millis(now())), None);
+        let lanes = scheduler.start_workers(LIMITS);
+        assert_eq!(lanes.len(), 1);
+        let groups = scheduler.take(&lanes[0]);
+        assert_eq!(groups.len(), 4);
+        assert_eq!(groups[0].len(), 2);
+        assert_eq!(groups[1][0].account, two);
+        assert!(scheduler.in_flight(1));
+        for entry in groups.iter().flatten() {
+            scheduler.finished(entry.id);
+        }
+        assert!(!scheduler.in_flight(1));
+        assert!(scheduler.take(&lanes[0]).is_empty());
+        assert_eq!(scheduler.counts(), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_is_not_due_waits_and_lost_shards_are_forgotten() {
+        let scheduler = Scheduler::default();
+        let account = Id::new(now());
+        let mut later = entry(account, Id::in_shard(now(), 7), 1);
+        later.due += 5000;
+        scheduler.add_loaded(vec![later]);
+        assert_eq!(scheduler.advance(millis(now())), Some(millis(now()) + 5000));
+        assert!(scheduler.start_workers(LIMITS).is_empty());
+        scheduler.remove_shards(&[7]);
+        assert_eq!(scheduler.advance(millis(now()) + 5000), None);
+        assert!(scheduler.start_workers(LIMITS).is_empty());
+    }
+
+    #[test]
+    fn a_lane_has_a_limited_number_of_workers() {
+        let scheduler = Scheduler::default();
+        let account = Id::new(now());
+        let entries =
+            (0..100).map(|_| entry(account, Id::in_shard(now(), 1), 1)).collect::<Vec<_>>();
+        scheduler.add_loaded(entries);
+        scheduler.advance(millis(now()));
+        assert_eq!(scheduler.start_workers(LIMITS).len(), 2);
+        assert!(scheduler.start_workers(LIMITS).is_empty());
+    }
+}

@@ -1,0 +1,183 @@
+//! SQL of the queue: touched by primary key only.
+
+pub(super) mod leases;
+mod views;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, types::Json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub(crate) use views::deliveries_of;
+
+use super::{Entry, scheduler::millis};
+use crate::{
+    blobs,
+    error::Result,
+    id::{self, Account, Id},
+    messages::writer::Prepared,
+    platform::Platform,
+    ports::transport::Content,
+};
+
+/// A message as the delivery needs it.
+pub(crate) struct Message {
+    pub id: Id<id::Message>,
+    pub account: Id<Account>,
+    pub mail_from: Arc<str>,
+    pub subject: String,
+    pub internet_message_id: String,
+    pub created_at: OffsetDateTime,
+    pub sandbox: bool,
+    pub tags: Box<RawValue>,
+    pub metadata: Box<RawValue>,
+    pub content: Content,
+}
+
+/// Rows of `load_shard` at a time.
+const LOAD: i64 = 5000;
+
+/// Writes the recipients of a batch; false: a shard has another owner now.
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    node: Uuid,
+    rows: &[&Prepared],
+) -> Result<bool> {
+    let mut columns = NewRows::default();
+    for row in rows {
+        for entry in &row.entries {
+            columns.shards.push(i16::from(entry.id.shard()));
+            columns.epochs.push(row.epoch);
+            columns.ids.push(entry.id.uuid());
+            columns.accounts.push(entry.account.uuid());
+            columns.recipients.push(&entry.recipient);
+            columns.statuses.push(row.status);
+            columns.due.push(entry.due);
+            columns.expires.push(row.expires_at);
+            columns.sandbox.push(row.message.sandbox);
+        }
+    }
+    let done = sqlx::query!(
+        "INSERT INTO queue (shard, delivery_id, account_id, recipient, status, next_attempt_at,
+             expires_at, sandbox)
+         SELECT new.shard, new.id, new.account, new.recipient, new.status,
+             to_timestamp(new.due / 1000.0), new.expires, new.sandbox
+         FROM unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::uuid[], $5::text[], $6::text[],
+             $7::bigint[], $8::timestamptz[], $9::boolean[])
+             AS new (shard, epoch, id, account, recipient, status, due, expires, sandbox)
+         JOIN queue_shards AS s
+             ON s.shard = new.shard AND s.epoch = new.epoch AND s.owner = $10",
+        &columns.shards,
+        &columns.epochs,
+        &columns.ids,
+        &columns.accounts,
+        &columns.recipients as &[&str],
+        &columns.statuses as &[&str],
+        &columns.due,
+        &columns.expires as &[Option<OffsetDateTime>],
+        &columns.sandbox,
+        node
+    )
+    .execute(conn)
+    .await?;
+    Ok(usize::try_from(done.rows_affected()) == Ok(columns.ids.len()))
+}
+
+#[derive(Default)]
+struct NewRows<'a> {
+    shards: Vec<i16>,
+    epochs: Vec<i64>,
+    ids: Vec<Uuid>,
+    accounts: Vec<Uuid>,
+    recipients: Vec<&'a str>,
+    statuses: Vec<&'static str>,
+    due: Vec<i64>,
+    expires: Vec<Option<OffsetDateTime>>,
+    sandbox: Vec<bool>,
+}
+
+/// What waits in `shard` after the delivery `after`, in order, some thousand at a time.
+pub(super) async fn load_shard(
+    conn: &mut PgConnection,
+    shard: i16,
+    after: Uuid,
+) -> Result<Vec<Entry>> {
+    let rows = sqlx::query!(
+        "SELECT delivery_id, account_id, recipient, attempts, next_attempt_at, expires_at,
+             last_address, sandbox
+         FROM queue WHERE shard = $1 AND delivery_id > $2 AND status <> 'on_hold'
+         ORDER BY delivery_id LIMIT $3",
+        shard,
+        after,
+        LOAD
+    )
+    .fetch_all(conn)
+    .await?;
+    let entries = rows.into_iter().map(|row| {
+        let (id, account) = (Id::from(row.delivery_id), Id::from(row.account_id));
+        let mut entry = Entry::new(id, account, &row.recipient, row.next_attempt_at);
+        entry.attempts = u16::try_from(row.attempts).unwrap_or(0);
+        entry.expires = row.expires_at.map_or(i64::MAX, millis);
+        entry.last_address = row.last_address.and_then(|text| text.parse().ok());
+        entry.sandbox = row.sandbox;
+        entry
+    });
+    Ok(entries.collect())
+}
+
+/// Reads messages with their content. Those that are missing or damaged are left out and logged.
+pub(super) async fn load_messages(
+    platform: &Platform,
+    wanted: &[(Id<Account>, Id<id::Message>)],
+) -> Result<Vec<Arc<Message>>> {
+    let accounts: Vec<Uuid> = wanted.iter().map(|(account, _)| account.uuid()).collect();
+    let ids: Vec<Uuid> = wanted.iter().map(|(_, message)| message.uuid()).collect();
+    let mut conn = platform.acquire().await?;
+    let rows = sqlx::query!(
+        r#"SELECT m.account_id, m.message_id, m.mail_from, m.subject, m.internet_message_id,
+             m.created_at, m.sandbox, m.tags AS "tags: Json<Box<RawValue>>",
+             m.metadata AS "metadata: Json<Box<RawValue>>", m.prefix, m.smtputf8, m.eight_bit,
+             b.hash, b.size_bytes, b.compression, b.data, b.object
+         FROM unnest($1::uuid[], $2::uuid[]) AS wanted (account_id, message_id)
+         JOIN messages AS m USING (account_id, message_id)
+         JOIN blobs AS b ON b.account_id = m.account_id AND b.hash = m.blob_hash"#,
+        &accounts,
+        &ids
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    drop(conn);
+    let mut messages = Vec::with_capacity(rows.len());
+    for row in rows {
+        let blob = blobs::store::BlobRow {
+            size_bytes: row.size_bytes,
+            compression: row.compression,
+            data: row.data,
+            object: row.object,
+        };
+        let Ok(body) = platform.blobs().read(&row.hash, blob).await else {
+            continue;
+        };
+        messages.push(Arc::new(Message {
+            id: row.message_id.into(),
+            account: row.account_id.into(),
+            mail_from: row.mail_from.into(),
+            subject: row.subject,
+            internet_message_id: row.internet_message_id,
+            created_at: row.created_at,
+            sandbox: row.sandbox,
+            tags: row.tags.0,
+            metadata: row.metadata.0,
+            content: Content {
+                prefix: Bytes::from(row.prefix),
+                body,
+                smtputf8: row.smtputf8,
+                eight_bit: row.eight_bit,
+            },
+        }));
+    }
+    Ok(messages)
+}

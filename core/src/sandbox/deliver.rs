@@ -1,0 +1,170 @@
+//! "Delivering" in the sandbox: into the account of the recipient if it is at home here, else into
+//! the sender's own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use posthouse_mail::address::Address;
+use time::OffsetDateTime;
+
+use super::magic::{Magic, magic};
+use crate::{
+    error::{Error, Result},
+    id::{self, Account, Id},
+    mails::{self, NewMail, Origin, Reception},
+    platform::Platform,
+    ports::transport::{Peer, Reply},
+    queue::{
+        Entry,
+        complete::{Completed, Result as Verdict},
+        store::Message,
+    },
+};
+
+/// Name of the server that the sandbox plays.
+const HOST: &str = "sandbox";
+
+/// Plays the recipient's server for one recipient.
+pub(crate) async fn deliver(platform: &Platform, entry: Entry, message: Arc<Message>) -> Completed {
+    let started_at = platform.now();
+    let clock = std::time::Instant::now();
+    let result = match play(platform, &entry, &message).await {
+        Ok(result) => result,
+        Err(error) => {
+            tracing::warn!(delivery.id = %entry.id, error = ?error, "the sandbox could not deliver");
+            Verdict::Deferred(reply(451, "4.3.0", &error.to_string()))
+        }
+    };
+    Completed {
+        entry,
+        message: Some(message),
+        started_at,
+        duration: clock.elapsed(),
+        peer: Some(Peer { host: HOST.to_owned(), ..Peer::default() }),
+        result,
+    }
+}
+
+async fn play(platform: &Platform, entry: &Entry, message: &Message) -> Result<Verdict> {
+    let recipient = Address::parse(&entry.recipient).map_err(Error::internal)?;
+    let home = home(platform, &recipient).await?;
+    let magic = if home.is_some_and(|home| home.exact) { None } else { magic(recipient.local()) };
+    let verdict = match magic {
+        Some(Magic::Suppressed) => {
+            let text = "the sandbox plays a recipient on the suppression list";
+            return Ok(Verdict::Suppressed(Reply::local("5.7.1", text)));
+        }
+        Some(Magic::Code(code)) if code >= 500 => {
+            Verdict::Failed(reply(code, "5.1.1", "the sandbox refuses this recipient"))
+        }
+        Some(Magic::Code(code)) if code >= 400 => {
+            Verdict::Deferred(reply(code, "4.2.0", "the sandbox asks to try again later"))
+        }
+        Some(Magic::Slow(wait)) => {
+            tokio::time::sleep(wait).await;
+            Verdict::Delivered(reply(250, "2.0.0", "delivered by the sandbox, slowly"))
+        }
+        Some(Magic::Code(_)) | None => {
+            Verdict::Delivered(reply(250, "2.0.0", "delivered by the sandbox"))
+        }
+    };
+    store(platform, entry, message, home.map(|home| home.account), &verdict).await?;
+    Ok(verdict)
+}
+
+fn reply(code: u16, enhanced: &str, text: &str) -> Reply {
+    Reply { code: Some(code), enhanced: Some(enhanced.to_owned()), text: text.to_owned() }
+}
+
+#[derive(Clone, Copy)]
+struct Home {
+    account: Id<Account>,
+    /// By its own address, not by a catch-all.
+    exact: bool,
+}
+
+async fn home(platform: &Platform, recipient: &Address) -> Result<Option<Home>> {
+    let directory = platform.directory();
+    let Some(domain) = directory.domain(platform, recipient.domain()).await? else {
+        return Ok(None);
+    };
+    let local = domain.rules.canonical(recipient.local());
+    if let Some(found) = directory.exact(platform, domain.id, local).await? {
+        return Ok(Some(Home { account: found.account, exact: true }));
+    }
+    let found = directory.resolve(platform, recipient).await?;
+    Ok(found.map(|found| Home { account: found.account, exact: false }))
+}
+
+/// Notes what was played, and stores the mail when it was delivered.
+async fn store(
+    platform: &Platform,
+    entry: &Entry,
+    message: &Message,
+    home: Option<Id<Account>>,
+    verdict: &Verdict,
+) -> Result<()> {
+    let now = platform.now();
+    let (outcome, played) = match verdict {
+        Verdict::Delivered(reply) => ("delivered", reply),
+        Verdict::Deferred(reply) => ("deferred", reply),
+        other => ("failed", other.reply()),
+    };
+    let mail = if outcome == "delivered" {
+        let account = home.unwrap_or(message.account);
+        Some(new_mail(platform, entry, message, account, now).await?)
+    } else {
+        None
+    };
+    let mut tx = platform.begin("sandbox.deliver").await?;
+    let mut stored: Option<(Id<Account>, Id<id::Mail>)> = None;
+    if let Some(mail) = &mail {
+        let delivered = mails::deliver_in(&mut tx, mail).await?;
+        stored = delivered.map(|delivered| (mail.account, delivered.mail));
+    }
+    sqlx::query!(
+        "INSERT INTO sandbox_messages (account_id, delivery_id, attempt, recipient, subject,
+             outcome, smtp_code, reply, mail_account_id, mail_id, at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         ON CONFLICT (account_id, delivery_id, attempt) DO NOTHING",
+        message.account.uuid(),
+        entry.id.uuid(),
+        i16::try_from(entry.attempts).unwrap_or(i16::MAX).saturating_add(1),
+        &*entry.recipient,
+        message.subject,
+        outcome,
+        i16::try_from(played.code.unwrap_or(0)).unwrap_or(0),
+        played.text,
+        stored.map(|(account, _)| account.uuid()),
+        stored.map(|(_, mail)| mail.uuid()),
+        now
+    )
+    .execute(tx.conn())
+    .await?;
+    tx.commit().await
+}
+
+async fn new_mail(
+    platform: &Platform,
+    entry: &Entry,
+    message: &Message,
+    account: Id<Account>,
+    now: OffsetDateTime,
+) -> Result<NewMail> {
+    let fields =
+        format!("Delivered-To: {}\r\nReturn-Path: <{}>\r\n", entry.recipient, message.mail_from);
+    let prefix = Bytes::from([fields.as_bytes(), &message.content.prefix].concat());
+    let body = message.content.body.clone();
+    let blob = platform.blobs().prepare(account, body.clone()).await?;
+    let reception = Reception {
+        mail_from: message.mail_from.to_string(),
+        rcpt_to: entry.recipient.to_string(),
+        remote_address: None,
+        helo: HOST.to_owned(),
+        tls: None,
+    };
+    let mail = NewMail::parse(account, Origin::Received(reception), prefix, &body, blob).await?;
+    let mut mail = mail.at(now);
+    mail.refers_to = (account == message.account).then_some(message.id);
+    Ok(mail)
+}

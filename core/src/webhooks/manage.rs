@@ -1,0 +1,188 @@
+//! Looking at, changing, testing and deleting endpoints.
+
+use super::{SWITCHED_OFF, Webhook, WebhookDelivery, WebhookPatch, check::Check, store};
+use crate::{
+    audit,
+    cx::{Cx, Tx},
+    error::{Error, Result},
+    events::{EventKind, NewEvent, WebhookEvent},
+    id::{self, Event, Id},
+    page::{Keyset, Page, PageRequest},
+    scope::Scope,
+};
+
+const NOT_FOUND: Error = Error::NotFound("webhook");
+
+/// Endpoints of the account, newest first.
+///
+/// # Errors
+/// `Forbidden`, `InvalidInput`.
+pub async fn list(cx: &Cx, request: &PageRequest) -> Result<Page<Webhook>> {
+    cx.require(Scope::WebhooksRead)?;
+    let keyset = Keyset::new(cx, "webhooks", request)?;
+    let mut conn = cx.platform().acquire().await?;
+    let vault = cx.platform().vault();
+    let webhooks = store::list(&mut conn, vault, cx.account(), &keyset).await?;
+    Ok(keyset.page(cx, webhooks, |webhook| webhook.id.uuid()))
+}
+
+/// One endpoint.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`.
+pub async fn find(cx: &Cx, webhook: Id<id::Webhook>) -> Result<Webhook> {
+    cx.require(Scope::WebhooksRead)?;
+    let mut conn = cx.platform().acquire().await?;
+    let found = store::find(&mut conn, cx.platform().vault(), cx.account(), webhook).await?;
+    found.ok_or(NOT_FOUND)
+}
+
+/// Changes an endpoint. One that is switched on again goes on where it stopped, as far as the log
+/// still has the events.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`, `InvalidInput`.
+pub async fn update(cx: &Cx, webhook: Id<id::Webhook>, patch: WebhookPatch) -> Result<Webhook> {
+    cx.require(Scope::WebhooksWrite)?;
+    let patch = check(cx, patch)?;
+    let mut tx = cx.begin("webhooks.update").await?;
+    let vault = cx.platform().vault();
+    store::lock_cursor(tx.conn(), webhook).await?;
+    let found = store::find(tx.conn(), vault, cx.account(), webhook).await?;
+    let mut changed = found.ok_or(NOT_FOUND)?;
+    let was_enabled = changed.enabled;
+    apply(&mut changed, patch);
+    // Every change has a time of its own: it is how the dispatcher tells that there was one.
+    let after_last = changed.updated_at + time::Duration::milliseconds(1);
+    changed.updated_at = cx.now().max(after_last);
+    if was_enabled && !changed.enabled {
+        changed.disabled_reason = Some(SWITCHED_OFF.to_owned());
+        emit(&mut tx, cx, &changed, EventKind::WebhookDisabled, SWITCHED_OFF);
+    }
+    if !was_enabled && changed.enabled {
+        changed.disabled_reason = None;
+        store::forget_failures(tx.conn(), webhook).await?;
+    }
+    store::update(tx.conn(), vault, &changed).await?;
+    let target = webhook.to_string();
+    audit::record(&mut tx, cx, "update_webhook", Some(cx.account()), &target).await?;
+    tx.commit().await?;
+    cx.platform().webhooks().changed.notify_one();
+    Ok(changed)
+}
+
+fn check(cx: &Cx, mut patch: WebhookPatch) -> Result<WebhookPatch> {
+    let mut check = Check::default();
+    if let Some(url) = &patch.url {
+        patch.url = check.url(url, &cx.platform().webhooks().policy);
+    }
+    if let Some(description) = &patch.description {
+        check.description(description);
+    }
+    if let Some(types) = &patch.event_types {
+        check.event_types(types);
+    }
+    if let Some(headers) = &patch.headers {
+        check.headers(headers);
+    }
+    check.finish()?;
+    Ok(patch)
+}
+
+fn apply(webhook: &mut Webhook, patch: WebhookPatch) {
+    if let Some(url) = patch.url {
+        webhook.url = url;
+    }
+    if let Some(description) = patch.description {
+        webhook.description = description;
+    }
+    if let Some(types) = patch.event_types {
+        webhook.event_types = types;
+    }
+    if let Some(headers) = patch.headers {
+        webhook.headers = headers;
+    }
+    if let Some(enabled) = patch.enabled {
+        webhook.enabled = enabled;
+    }
+}
+
+fn emit(tx: &mut Tx, cx: &Cx, webhook: &Webhook, kind: EventKind, reason: &str) -> Id<Event> {
+    let data = WebhookEvent {
+        webhook_id: webhook.id,
+        account_id: webhook.account_id,
+        url: &webhook.url,
+        reason,
+    };
+    let event = NewEvent::new(webhook.account_id, kind, cx.now(), &data);
+    let id = event.id;
+    tx.emit(event);
+    id
+}
+
+/// Deletes an endpoint with its history. Requests in progress are broken off.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`.
+pub async fn delete(cx: &Cx, webhook: Id<id::Webhook>) -> Result<()> {
+    cx.require(Scope::WebhooksWrite)?;
+    let mut tx = cx.begin("webhooks.delete").await?;
+    store::lock_cursor(tx.conn(), webhook).await?;
+    if !store::delete(tx.conn(), cx.account(), webhook).await? {
+        return Err(NOT_FOUND);
+    }
+    let target = webhook.to_string();
+    audit::record(&mut tx, cx, "delete_webhook", Some(cx.account()), &target).await?;
+    tx.commit().await?;
+    cx.platform().webhooks().changed.notify_one();
+    Ok(())
+}
+
+/// The secret that signs what the endpoint gets. Whoever has it can forge events.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`.
+pub async fn secret(cx: &Cx, webhook: Id<id::Webhook>) -> Result<String> {
+    cx.require(Scope::WebhooksWrite)?;
+    let mut conn = cx.platform().acquire().await?;
+    let vault = cx.platform().vault();
+    store::secret(&mut conn, vault, cx.account(), webhook).await?.ok_or(NOT_FOUND)
+}
+
+/// Sends an event `webhook.test` to this endpoint alone, whatever types it wants.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`, `PolicyRejected` when the endpoint is disabled.
+pub async fn test(cx: &Cx, webhook: Id<id::Webhook>) -> Result<Id<Event>> {
+    cx.require(Scope::WebhooksWrite)?;
+    let mut tx = cx.begin("webhooks.test").await?;
+    let found = store::find(tx.conn(), cx.platform().vault(), cx.account(), webhook).await?;
+    let found = found.ok_or(NOT_FOUND)?;
+    if !found.enabled {
+        let detail = "the endpoint is disabled: enable it first";
+        return Err(Error::PolicyRejected(detail.to_owned()));
+    }
+    let id = emit(&mut tx, cx, &found, EventKind::WebhookTest, "somebody asked for this test");
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// Calls of the endpoint, newest first.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`, `InvalidInput`.
+pub async fn deliveries(
+    cx: &Cx,
+    webhook: Id<id::Webhook>,
+    request: &PageRequest,
+) -> Result<Page<WebhookDelivery>> {
+    cx.require(Scope::WebhooksRead)?;
+    let keyset = Keyset::new(cx, "webhook_deliveries", request)?;
+    let mut conn = cx.platform().acquire().await?;
+    let vault = cx.platform().vault();
+    if store::find(&mut conn, vault, cx.account(), webhook).await?.is_none() {
+        return Err(NOT_FOUND);
+    }
+    let rows = store::deliveries(&mut conn, webhook, &keyset).await?;
+    Ok(keyset.page(cx, rows, |row| row.id.uuid()))
+}

@@ -1,0 +1,154 @@
+//! Webhooks (Standard Webhooks scheme): endpoints that are told of the events of an account.
+//!
+//! An endpoint is a cursor over the event log and a table of what must be tried again, not a row
+//! per event. Replay by time range and rotation of secrets are not here yet.
+
+mod check;
+mod client;
+mod create;
+mod dispatch;
+mod guard;
+mod manage;
+mod signature;
+mod store;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+
+pub use create::create;
+pub(crate) use dispatch::run;
+pub use manage::{delete, deliveries, find, list, secret, test, update};
+pub(crate) use store::purge;
+
+use crate::{
+    config::Config,
+    error::Result,
+    id::{self, Account, Event, Id},
+};
+use guard::Policy;
+
+/// Why an endpoint is disabled whose owner disabled it.
+const SWITCHED_OFF: &str = "switched off by its owner";
+
+/// Most endpoints of one account.
+pub const MAX_PER_ACCOUNT: i64 = 50;
+
+/// An endpoint, without its secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Webhook {
+    /// Identifier.
+    pub id: Id<id::Webhook>,
+    /// Whose endpoint it is.
+    pub account_id: Id<Account>,
+    /// Where it is.
+    pub url: String,
+    /// For people.
+    pub description: String,
+    /// Names of event types, `group.*` or `*`.
+    pub event_types: Vec<String>,
+    /// Header fields that go with every request.
+    pub headers: BTreeMap<String, String>,
+    /// It is called.
+    pub enabled: bool,
+    /// Why it is not called.
+    pub disabled_reason: Option<String>,
+    /// When it was made.
+    #[serde(with = "crate::time::millis")]
+    pub created_at: OffsetDateTime,
+    /// When it was last changed.
+    #[serde(with = "crate::time::millis")]
+    pub updated_at: OffsetDateTime,
+}
+
+/// A new endpoint with the secret that signs what it gets.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct WebhookWithSecret {
+    /// The endpoint.
+    pub webhook: Webhook,
+    /// `whsec_` and 32 octets in base64.
+    pub secret: String,
+}
+
+/// An endpoint to be made.
+#[derive(Clone)]
+pub struct NewWebhook {
+    /// Where it is.
+    pub url: String,
+    /// For people.
+    pub description: String,
+    /// Names of event types, `group.*` or `*`.
+    pub event_types: Vec<String>,
+    /// Header fields that go with every request.
+    pub headers: BTreeMap<String, String>,
+    /// It is called.
+    pub enabled: bool,
+}
+
+/// Changes to an endpoint; what is absent stays.
+#[derive(Clone, Default)]
+pub struct WebhookPatch {
+    /// Where it is.
+    pub url: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+    /// Names of event types, `group.*` or `*`.
+    pub event_types: Option<Vec<String>>,
+    /// Header fields that go with every request.
+    pub headers: Option<BTreeMap<String, String>>,
+    /// It is called.
+    pub enabled: Option<bool>,
+}
+
+/// One call of an endpoint.
+#[derive(Debug, Clone)]
+pub struct WebhookDelivery {
+    /// Identifier.
+    pub id: Id<id::WebhookDelivery>,
+    /// The endpoint.
+    pub webhook_id: Id<id::Webhook>,
+    /// The event.
+    pub event_id: Id<Event>,
+    /// Position of the event in the account's log.
+    pub seq: i64,
+    /// Type of the event.
+    pub event_type: String,
+    /// Number of the attempt, from 1.
+    pub attempt: i16,
+    /// When it began.
+    pub started_at: OffsetDateTime,
+    /// How long it took.
+    pub duration_ms: i32,
+    /// The endpoint answered 2xx.
+    pub succeeded: bool,
+    /// First 4 KiB of what was sent.
+    pub request_body: String,
+    /// HTTP status of the answer, if there was one.
+    pub response_status: Option<i16>,
+    /// First 4 KiB of the answer.
+    pub response_body: Option<String>,
+    /// What went wrong when there was no answer.
+    pub error: Option<String>,
+    /// When the next attempt is due.
+    pub next_attempt_at: Option<OffsetDateTime>,
+}
+
+/// What operations and the dispatcher of a process share.
+pub struct Webhooks {
+    policy: Arc<Policy>,
+    /// An endpoint was made, changed or deleted in this process.
+    changed: Notify,
+}
+
+impl Webhooks {
+    /// Reads which networks endpoints may be in.
+    ///
+    /// # Errors
+    /// `InvalidInput` when one is not in CIDR notation.
+    pub fn new(config: &Config) -> Result<Self> {
+        let policy = Policy::new(&config.webhook_allowed_networks)?;
+        Ok(Self { policy: Arc::new(policy), changed: Notify::new() })
+    }
+}

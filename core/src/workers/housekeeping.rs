@@ -1,0 +1,72 @@
+//! Clean-up, by the hour: partitions, retention, idempotency records, blobs.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::partitions;
+use crate::{blobs, error::Result, idempotency, platform::Platform, webhooks};
+
+const EVERY: Duration = Duration::from_hours(1);
+
+/// Runs until shutdown.
+pub(super) async fn run(platform: Platform, shutdown: CancellationToken) {
+    loop {
+        if let Err(error) = run_due(&platform).await {
+            tracing::warn!(error = ?error, "clean-up could not be finished; next time");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// Does what is due now. Every step may be done by several nodes at once.
+pub(crate) async fn run_due(platform: &Platform) -> Result<()> {
+    let now = platform.now();
+    partitions::create(platform).await?;
+    partitions::drop_old(platform).await?;
+    let mut conn = platform.acquire().await?;
+    idempotency::purge(&mut conn, now).await?;
+    retire(&mut conn, now).await?;
+    webhooks::purge(&mut conn, now).await?;
+    drop(conn);
+    blobs::garbage::collect(platform).await
+}
+
+/// Deletes what accounts do not keep any longer: ended messages past their retention. Messages that
+/// still wait stay, however old.
+async fn retire(conn: &mut sqlx::PgConnection, now: ::time::OffsetDateTime) -> Result<()> {
+    let accounts = sqlx::query!("SELECT account_id, retention_seconds FROM accounts")
+        .fetch_all(&mut *conn)
+        .await?;
+    for account in accounts {
+        let kept = ::time::Duration::seconds(account.retention_seconds.clamp(0, 3_153_600_000));
+        let Some(before) = now.checked_sub(kept) else {
+            continue;
+        };
+        let bound = crate::id::Id::<crate::id::Message>::lower_bound(before).uuid();
+        sqlx::query!(
+            "WITH old AS (
+                 DELETE FROM deliveries WHERE account_id = $1 AND delivery_id < $2
+                   AND completed_at < $3
+             ), tried AS (
+                 DELETE FROM attempts AS a WHERE account_id = $1 AND delivery_id < $2
+                   AND NOT EXISTS (SELECT 1 FROM queue AS q
+                     WHERE q.account_id = $1 AND q.delivery_id = a.delivery_id)
+             )
+             DELETE FROM messages AS m WHERE account_id = $1 AND message_id < $2
+               AND NOT EXISTS (SELECT 1 FROM queue AS q WHERE q.account_id = $1
+                 AND q.shard = ('x' || substr(m.message_id::text, 32, 2))::bit(8)::integer
+                 AND q.delivery_id BETWEEN m.message_id
+                   AND (left(m.message_id::text, 33) || 'fff')::uuid)",
+            account.account_id,
+            bound,
+            before
+        )
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(())
+}
