@@ -107,7 +107,7 @@ impl LocalCertificates {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&key, issuer)?;
-        let issued = Issued {
+        let record = Issued {
             names,
             not_after_unix: not_after.unix_timestamp(),
         };
@@ -117,7 +117,7 @@ impl LocalCertificates {
         write(&self.cert_file, &certificate.pem(), 0o644)?;
         write(
             &dir.join("issued.json"),
-            &serde_json::to_string(&issued)?,
+            &serde_json::to_string(&record)?,
             0o644,
         )
     }
