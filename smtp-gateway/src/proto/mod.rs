@@ -19,11 +19,11 @@ mod transaction;
 mod transcripts;
 
 pub use ask::{Answer, Ask, Data, Step};
-pub use command::Verb;
+pub use command::{Arguments, Verb};
 pub use data::{DataReader, Fault};
 pub use hello::Hello;
 pub use lines::{LineFault, next_line};
-pub use params::MailParams;
+pub use params::{MailParams, Param};
 pub use path::{AddressLiteral, Domain, ForwardPath, Mailbox, PathError, ReversePath};
 pub use reply::Reply;
 pub use session::{Role, Session, Settings, View};

@@ -189,6 +189,15 @@ impl Session {
         self.checked(step)
     }
 
+    /// Which command a line is, for metrics.
+    pub fn verb(&self, line: &[u8]) -> &'static str {
+        if matches!(self.state, State::Authenticating(_)) {
+            return "response";
+        }
+        let verb = command::split(line).and_then(|(name, _)| command::find(name));
+        verb.map_or("unknown", |verb| verb.name)
+    }
+
     /// Something came that is no line.
     pub fn bad_line(&mut self, fault: LineFault) -> Step {
         let authenticating = matches!(self.state, State::Authenticating(_));
