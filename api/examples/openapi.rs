@@ -1,7 +1,7 @@
-//! Prints the OpenAPI document; `cargo xtask openapi` keeps `openapi/posthouse.json` equal to it.
+//! Prints the OpenAPI document: `cargo xtask openapi` puts it where it belongs.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
-fn main() -> std::io::Result<()> {
-    std::io::stdout().write_all(posthouse_api::openapi_json().as_bytes())
+fn main() -> io::Result<()> {
+    io::stdout().write_all(posthouse_api::openapi_json().as_bytes())
 }

@@ -1,0 +1,92 @@
+//! Answers that several operations give.
+
+use axum::{
+    Json,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use posthouse_core::{Created, page::Page};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// A part of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct List<T> {
+    /// Always `list`.
+    #[schema(value_type = String, example = "list")]
+    object: &'static str,
+    /// The items, newest first unless the operation says otherwise.
+    data: Vec<T>,
+    /// There are items after these.
+    has_more: bool,
+    /// Leads to the items after these: the next request's `cursor`.
+    next_cursor: Option<String>,
+    /// Leads to the items before these.
+    prev_cursor: Option<String>,
+}
+
+impl<T> List<T> {
+    /// The page as it goes out.
+    pub(crate) fn page<U: Into<T>>(page: Page<U>) -> Json<Self> {
+        Json(Self {
+            object: "list",
+            data: page.data.into_iter().map(Into::into).collect(),
+            has_more: page.has_more,
+            next_cursor: page.next_cursor,
+            prev_cursor: page.prev_cursor,
+        })
+    }
+
+    /// A list that is always given as a whole.
+    pub(crate) fn whole<U: Into<T>>(items: impl IntoIterator<Item = U>) -> Json<Self> {
+        Json(Self {
+            object: "list",
+            data: items.into_iter().map(Into::into).collect(),
+            has_more: false,
+            next_cursor: None,
+            prev_cursor: None,
+        })
+    }
+}
+
+/// Something that was created, or that an earlier request with the same key created.
+pub(crate) struct New<T> {
+    status: StatusCode,
+    location: String,
+    replayed: bool,
+    body: T,
+}
+
+impl<T> New<T> {
+    /// 201 with the place where it is now: `collection` and its id.
+    pub(crate) fn created<U>(
+        created: Created<U>,
+        collection: &str,
+        convert: impl FnOnce(U) -> (String, T),
+    ) -> Self {
+        let (id, body) = convert(created.value);
+        let location = format!("{collection}/{id}");
+        Self { status: StatusCode::CREATED, location, replayed: created.replayed, body }
+    }
+
+    /// The same as 202: taken, done later.
+    pub(crate) fn accepted(self) -> Self {
+        Self { status: StatusCode::ACCEPTED, ..self }
+    }
+}
+
+impl<T: Serialize> IntoResponse for New<T> {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body)).into_response();
+        let headers = response.headers_mut();
+        if let Ok(location) = HeaderValue::from_str(&self.location) {
+            headers.insert(header::LOCATION, location);
+        }
+        if self.replayed {
+            headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        response
+    }
+}

@@ -1,0 +1,144 @@
+//! What every operation has and no handler should repeat: problems, Request-Id, both ways to log
+//! in, the scopes in words, and the header fields of creating and acting requests.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use utoipa::openapi::{
+    ObjectBuilder, OpenApi, RefOr, Required, SecurityRequirement, Type,
+    path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
+};
+
+use super::problems;
+
+/// Completes all operations.
+pub(super) fn complete(document: &mut OpenApi) {
+    problems::add(document.components.get_or_insert_default());
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations(item) {
+            let place = Place { path, method };
+            security(operation);
+            header_fields(operation, &place);
+            answers(operation, &place);
+        }
+    }
+}
+
+struct Place<'a> {
+    path: &'a str,
+    method: &'static str,
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let all = [
+        ("get", &mut item.get),
+        ("post", &mut item.post),
+        ("put", &mut item.put),
+        ("patch", &mut item.patch),
+        ("delete", &mut item.delete),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// Scopes of each alternative; an alternative without a name is open to everybody.
+fn alternatives(operation: &Operation) -> Vec<Option<Vec<String>>> {
+    let requirements = operation.security.iter().flatten();
+    let read = |requirement: &SecurityRequirement| {
+        let value = serde_json::to_value(requirement).unwrap_or_default();
+        let scopes = value.get("api_key").or_else(|| value.get("password"))?.as_array()?;
+        Some(scopes.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    };
+    requirements.map(read).collect()
+}
+
+/// Whether somebody without a credential is always refused.
+fn needs_credential(operation: &Operation) -> bool {
+    let alternatives = alternatives(operation);
+    !alternatives.is_empty() && alternatives.iter().all(Option::is_some)
+}
+
+fn may_need_credential(operation: &Operation) -> bool {
+    alternatives(operation).iter().any(Option::is_some)
+}
+
+/// Passwords open what keys open; the scopes also stand in the description.
+fn security(operation: &mut Operation) {
+    let alternatives = alternatives(operation);
+    let requirements = operation.security.get_or_insert_default();
+    for scopes in alternatives.iter().flatten() {
+        requirements.push(SecurityRequirement::new("password", scopes.clone()));
+    }
+    let names: Vec<String> =
+        alternatives.iter().flatten().flatten().map(|scope| format!("`{scope}`")).collect();
+    if names.is_empty() {
+        return;
+    }
+    let text = operation.description.get_or_insert_default();
+    // Writing into a string never fails.
+    let _ = write!(text, "\n\nScope: {}.", names.join(" or "));
+}
+
+fn header_fields(operation: &mut Operation, place: &Place<'_>) {
+    if !may_need_credential(operation) {
+        return;
+    }
+    let creates = place.method == "post"
+        && operation.responses.responses.keys().any(|status| status == "201" || status == "202");
+    let parameters = operation.parameters.get_or_insert_default();
+    if creates {
+        let text = "Makes the request safe to repeat: 1 to 255 printable ASCII characters.";
+        parameters.push(RefOr::T(header_field("Idempotency-Key", text)));
+    }
+    let text = "The account to act for, `acc_…`: for administrators with `admin:write`.";
+    parameters.push(RefOr::T(header_field("Posthouse-Account", text)));
+}
+
+fn header_field(name: &str, description: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
+        .build()
+}
+
+fn answers(operation: &mut Operation, place: &Place<'_>) {
+    let mut statuses = vec!["500", "503"];
+    if may_need_credential(operation) {
+        statuses.extend(["401", "403", "429"]);
+    }
+    let has_parameters = |kind: &ParameterIn| {
+        let parameters = operation.parameters.iter().flatten();
+        parameters.into_iter().any(|parameter| match parameter {
+            RefOr::T(parameter) => parameter.parameter_in == *kind,
+            RefOr::Ref(_) => false,
+        })
+    };
+    if has_parameters(&ParameterIn::Path) || place.path.ends_with("/wait") {
+        statuses.push("404");
+    }
+    if has_parameters(&ParameterIn::Query) {
+        statuses.push("422");
+    }
+    if operation.request_body.is_some() {
+        statuses.extend(["400", "409", "413", "415", "422"]);
+    }
+    if place.method == "delete" && needs_credential(operation) {
+        statuses.push("409");
+    }
+    if place.path.ends_with("/raw") && place.method == "get" || place.path.contains("/parts/") {
+        statuses.push("416");
+    }
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            response.headers.insert("Request-Id".to_owned(), problems::request_id().into());
+        }
+    }
+    for status in statuses {
+        if let Some(reference) = problems::reference(status) {
+            let answers = &mut operation.responses.responses;
+            answers.entry(status.to_owned()).or_insert(RefOr::Ref(reference));
+        }
+    }
+}

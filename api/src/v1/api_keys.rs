@@ -1,0 +1,190 @@
+//! `/v1/api-keys`: keys of the caller's account; for administrators those of all accounts.
+
+use axum::{Json, http::StatusCode};
+use posthouse_core::{
+    Id,
+    api_keys::{self, NewApiKey},
+    id,
+    page::PageRequest,
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::fields::{PageParams, Time};
+use crate::{
+    answer::{List, New},
+    extract::{Caller, Create, Params, PathId},
+    problem::ApiResult,
+    state::ApiState,
+};
+
+pub(crate) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list_api_keys, create_api_key))
+        .routes(routes!(get_api_key, delete_api_key))
+}
+
+/// An API key, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ApiKey {
+    /// Identifier.
+    #[schema(value_type = String, example = "key_01k6h3v9x8e7ktq2w5m4n1r0sa")]
+    id: Id<id::ApiKey>,
+    /// Whose key it is.
+    #[schema(value_type = String, example = "acc_01k6h3v9x8e7ktq2w5m4n1r0sa")]
+    account_id: Id<id::Account>,
+    /// For people.
+    #[schema(example = "ci")]
+    name: String,
+    /// First characters of the key, to tell keys apart.
+    #[schema(example = "phk_Xa93bQ")]
+    hint: String,
+    /// What it may do.
+    #[schema(example = json!(["send", "messages:read"]))]
+    scopes: Vec<String>,
+    /// Networks it may be used from; empty: all.
+    allowed_cidrs: Vec<String>,
+    /// Addresses and `@domains` it may send as; empty: all of the account's.
+    allowed_senders: Vec<String>,
+    /// Its messages go to the sandbox, never out.
+    sandbox: bool,
+    /// End of its life; null: never.
+    #[serde(with = "posthouse_core::time::millis::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<OffsetDateTime>,
+    /// Last use, to the minute.
+    #[serde(with = "posthouse_core::time::millis::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<OffsetDateTime>,
+    /// When it was made.
+    #[serde(with = "posthouse_core::time::millis")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T10:00:00.000Z")]
+    created_at: OffsetDateTime,
+}
+
+impl From<api_keys::ApiKey> for ApiKey {
+    fn from(key: api_keys::ApiKey) -> Self {
+        Self {
+            id: key.id,
+            account_id: key.account_id,
+            name: key.name,
+            hint: key.hint,
+            scopes: key.scopes,
+            allowed_cidrs: key.allowed_cidrs,
+            allowed_senders: key.allowed_senders,
+            sandbox: key.sandbox,
+            expires_at: key.expires_at,
+            last_used_at: key.last_used_at,
+            created_at: key.created_at,
+        }
+    }
+}
+
+/// A new API key. The secret is shown this once.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CreatedApiKey {
+    /// The secret: `Authorization: Bearer phk_…`.
+    #[schema(example = "phk_Xa93bQ2mPz…")]
+    key: String,
+    /// The key.
+    #[serde(flatten)]
+    api_key: ApiKey,
+}
+
+/// A key to be made. It cannot do more than the credential that makes it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewApiKey, example = json!({"name": "ci", "scopes": ["send", "messages:read"]}))]
+pub(crate) struct NewApiKeyBody {
+    /// For people, 1 to 128 octets.
+    name: String,
+    /// Whose key, for administrators; the caller's own account by default.
+    #[schema(value_type = Option<String>)]
+    account_id: Option<Id<id::Account>>,
+    /// What it may do.
+    scopes: Vec<String>,
+    /// Networks it may be used from, such as `192.0.2.0/24`; all by default.
+    allowed_cidrs: Option<Vec<String>>,
+    /// Addresses and `@domains` it may send as; all of the account's by default.
+    allowed_senders: Option<Vec<String>>,
+    /// Its messages go to the sandbox, never out.
+    sandbox: Option<bool>,
+    /// End of its life; never by default.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Time>,
+}
+
+impl From<NewApiKeyBody> for NewApiKey {
+    fn from(body: NewApiKeyBody) -> Self {
+        Self {
+            name: body.name,
+            account: body.account_id,
+            scopes: body.scopes,
+            allowed_cidrs: body.allowed_cidrs.unwrap_or_default(),
+            allowed_senders: body.allowed_senders.unwrap_or_default(),
+            sandbox: body.sandbox.unwrap_or_default(),
+            expires_at: body.expires_at.map(|time| time.0),
+        }
+    }
+}
+
+/// List API keys
+///
+/// Keys of the caller's account, for administrators of all accounts; newest first.
+#[utoipa::path(get, path = "/api-keys", tag = "api-keys", params(PageParams),
+    security(("api_key" = ["account:read"]), ("api_key" = ["admin:read"])),
+    responses((status = 200, description = "A page of keys", body = List<ApiKey>)))]
+async fn list_api_keys(
+    Caller(cx): Caller,
+    Params(page): Params<PageRequest>,
+) -> ApiResult<Json<List<ApiKey>>> {
+    Ok(List::page(api_keys::list(&cx, &page).await?))
+}
+
+/// Create an API key
+///
+/// The answer has the secret in `key`; it is never shown again.
+#[utoipa::path(post, path = "/api-keys", tag = "api-keys", request_body = NewApiKeyBody,
+    security(("api_key" = ["account:write"]), ("api_key" = ["admin:write"])),
+    responses((status = 201, description = "The key and its secret", body = CreatedApiKey,
+        headers(("Location" = String, description = "Where it is")))))]
+async fn create_api_key(
+    Create { cx, body }: Create<NewApiKeyBody>,
+) -> ApiResult<New<CreatedApiKey>> {
+    let created = api_keys::create(&cx, body.into()).await?;
+    Ok(New::created(created, "/v1/api-keys", |created| {
+        let id = created.api_key.id.to_string();
+        (id, CreatedApiKey { key: created.secret, api_key: created.api_key.into() })
+    }))
+}
+
+/// Get an API key
+///
+/// Everything but the secret.
+#[utoipa::path(get, path = "/api-keys/{id}", tag = "api-keys",
+    security(("api_key" = ["account:read"]), ("api_key" = ["admin:read"])),
+    params(("id" = String, Path, description = "Key", example = "key_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 200, description = "The key", body = ApiKey)))]
+async fn get_api_key(
+    Caller(cx): Caller,
+    PathId(key): PathId<id::ApiKey>,
+) -> ApiResult<Json<ApiKey>> {
+    Ok(Json(api_keys::find(&cx, key).await?.into()))
+}
+
+/// Delete an API key
+///
+/// It stops working within a second.
+#[utoipa::path(delete, path = "/api-keys/{id}", tag = "api-keys",
+    security(("api_key" = ["account:write"]), ("api_key" = ["admin:write"])),
+    params(("id" = String, Path, description = "Key", example = "key_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 204, description = "It is gone")))]
+async fn delete_api_key(
+    Caller(cx): Caller,
+    PathId(key): PathId<id::ApiKey>,
+) -> ApiResult<StatusCode> {
+    api_keys::delete(&cx, key).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

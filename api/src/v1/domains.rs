@@ -1,0 +1,242 @@
+//! `/v1/domains`: for administrators.
+
+use axum::{Json, http::StatusCode};
+use posthouse_core::{
+    Id,
+    domains::{self, DomainPatch, NewDomain},
+    id,
+    page::PageRequest,
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::fields::{PageParams, present};
+use crate::{
+    answer::{List, New},
+    extract::{Caller, Create, Json as JsonBody, Params, PathId},
+    problem::ApiResult,
+    state::ApiState,
+};
+
+pub(crate) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(list_domains, create_domain)).routes(routes!(
+        get_domain,
+        update_domain,
+        delete_domain
+    ))
+}
+
+/// A domain that is served here.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Domain {
+    /// Identifier.
+    #[schema(value_type = String, example = "dom_01k6h3v9x8e7ktq2w5m4n1r0sa")]
+    id: Id<id::Domain>,
+    /// Name in A-label form.
+    #[schema(example = "example.test")]
+    name: String,
+    /// For administrators.
+    description: String,
+    /// Takes and sends no mail for now.
+    disabled: bool,
+    /// What follows one of these in a local part is ignored.
+    #[schema(example = json!(["+"]))]
+    separators: Vec<String>,
+    /// Local parts differ by case.
+    case_sensitive: bool,
+    /// Keys that sign its mail.
+    dkim_keys: Vec<DkimKey>,
+    /// DNS records to publish.
+    records: Vec<DnsRecord>,
+    /// When it was made.
+    #[serde(with = "posthouse_core::time::millis")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T10:00:00.000Z")]
+    created_at: OffsetDateTime,
+}
+
+/// A DKIM key, without its secret part.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DkimKey {
+    /// Selector in DNS.
+    #[schema(example = "r2026")]
+    selector: String,
+    /// `rsa-2048` or `ed25519`.
+    #[schema(example = "rsa-2048")]
+    algorithm: String,
+    /// Whether it signs.
+    active: bool,
+}
+
+/// A DNS record to publish.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DnsRecord {
+    /// Owner name, absolute, without trailing dot.
+    #[schema(example = "r2026._domainkey.example.test")]
+    name: String,
+    /// `MX`, `TXT` …
+    #[schema(example = "TXT")]
+    r#type: String,
+    /// Data in zone-file form; TXT without quotes.
+    #[schema(example = "v=DKIM1; k=rsa; p=MIIB…")]
+    value: String,
+}
+
+impl From<domains::Domain> for Domain {
+    fn from(domain: domains::Domain) -> Self {
+        let key = |key: domains::DkimKey| DkimKey {
+            selector: key.selector,
+            algorithm: key.algorithm,
+            active: key.active,
+        };
+        let record = |record: domains::DnsRecord| DnsRecord {
+            name: record.name,
+            r#type: record.kind,
+            value: record.value,
+        };
+        Self {
+            id: domain.id,
+            name: domain.name,
+            description: domain.description,
+            disabled: domain.disabled,
+            separators: domain.separators,
+            case_sensitive: domain.case_sensitive,
+            dkim_keys: domain.dkim_keys.into_iter().map(key).collect(),
+            records: domain.records.into_iter().map(record).collect(),
+            created_at: domain.created_at,
+        }
+    }
+}
+
+/// A domain to be served.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewDomain, example = json!({"name": "example.test"}))]
+pub(crate) struct NewDomainBody {
+    /// Name; A-labels or Unicode.
+    name: String,
+    /// For administrators.
+    description: Option<String>,
+    /// What follows one of these in a local part is ignored; `+` by default.
+    separators: Option<Vec<String>>,
+    /// Local parts differ by case; false by default.
+    case_sensitive: Option<bool>,
+    /// Keys to make.
+    #[schema(inline)]
+    dkim: Option<NewDkim>,
+}
+
+/// Keys to make with a domain.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewDkim {
+    /// `rsa-2048` and `ed25519`, each at most once; both by default.
+    algorithms: Option<Vec<String>>,
+}
+
+impl From<NewDomainBody> for NewDomain {
+    fn from(body: NewDomainBody) -> Self {
+        Self {
+            name: body.name,
+            description: body.description.unwrap_or_default(),
+            separators: body.separators,
+            case_sensitive: body.case_sensitive.unwrap_or_default(),
+            dkim_algorithms: body.dkim.and_then(|dkim| dkim.algorithms),
+        }
+    }
+}
+
+/// Changes of a domain (RFC 7396): absent fields stay.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = DomainPatch, example = json!({"disabled": true}))]
+pub(crate) struct DomainPatchBody {
+    /// For administrators.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    description: Option<String>,
+    /// Takes and sends no mail for now.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    disabled: Option<bool>,
+    /// What follows one of these in a local part is ignored.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    separators: Option<Vec<String>>,
+}
+
+impl From<DomainPatchBody> for DomainPatch {
+    fn from(body: DomainPatchBody) -> Self {
+        Self { description: body.description, disabled: body.disabled, separators: body.separators }
+    }
+}
+
+/// List domains
+///
+/// All domains, newest first.
+#[utoipa::path(get, path = "/domains", tag = "domains", params(PageParams),
+    security(("api_key" = ["admin:read"])),
+    responses((status = 200, description = "A page of domains", body = List<Domain>)))]
+async fn list_domains(
+    Caller(cx): Caller,
+    Params(page): Params<PageRequest>,
+) -> ApiResult<Json<List<Domain>>> {
+    Ok(List::page(domains::list(&cx, &page).await?))
+}
+
+/// Create a domain
+///
+/// Its DKIM keys are made with it; the answer lists the DNS records to publish.
+#[utoipa::path(post, path = "/domains", tag = "domains", request_body = NewDomainBody,
+    security(("api_key" = ["admin:write"])),
+    responses((status = 201, description = "The domain", body = Domain,
+        headers(("Location" = String, description = "Where it is")))))]
+async fn create_domain(Create { cx, body }: Create<NewDomainBody>) -> ApiResult<New<Domain>> {
+    let created = domains::create(&cx, body.into()).await?;
+    Ok(New::created(created, "/v1/domains", |domain| (domain.id.to_string(), domain.into())))
+}
+
+/// Get a domain
+///
+/// With its keys and the DNS records to publish.
+#[utoipa::path(get, path = "/domains/{id}", tag = "domains",
+    security(("api_key" = ["admin:read"])),
+    params(("id" = String, Path, description = "Domain", example = "dom_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 200, description = "The domain", body = Domain)))]
+async fn get_domain(
+    Caller(cx): Caller,
+    PathId(domain): PathId<id::Domain>,
+) -> ApiResult<Json<Domain>> {
+    Ok(Json(domains::find(&cx, domain).await?.into()))
+}
+
+/// Change a domain
+///
+/// A JSON merge patch: absent fields stay as they are.
+#[utoipa::path(patch, path = "/domains/{id}", tag = "domains", request_body = DomainPatchBody,
+    security(("api_key" = ["admin:write"])),
+    params(("id" = String, Path, description = "Domain", example = "dom_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 200, description = "The domain as it is now", body = Domain)))]
+async fn update_domain(
+    Caller(cx): Caller,
+    PathId(domain): PathId<id::Domain>,
+    JsonBody(patch): JsonBody<DomainPatchBody>,
+) -> ApiResult<Json<Domain>> {
+    Ok(Json(domains::update(&cx, domain, patch.into()).await?.into()))
+}
+
+/// Delete a domain
+///
+/// Refused while accounts have addresses in it.
+#[utoipa::path(delete, path = "/domains/{id}", tag = "domains",
+    security(("api_key" = ["admin:write"])),
+    params(("id" = String, Path, description = "Domain", example = "dom_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 204, description = "It is gone")))]
+async fn delete_domain(
+    Caller(cx): Caller,
+    PathId(domain): PathId<id::Domain>,
+) -> ApiResult<StatusCode> {
+    domains::delete(&cx, domain).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

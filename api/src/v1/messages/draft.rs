@@ -1,0 +1,186 @@
+//! From a request to a message of the core: every fault at once, each with its pointer.
+
+use base64::{
+    Engine as _,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use posthouse_core::{
+    FieldError,
+    messages::{Content, NewMessage, Options, Protocol, ReversePath},
+};
+use posthouse_mail::{
+    address::{Address, NamedAddress},
+    compose::{Disposition as MailDisposition, Draft, File},
+};
+
+use super::{
+    address::{self, AddressInput, AddressesInput},
+    input::{self, Disposition, NewFile},
+};
+
+/// Base64 with or without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Makes a message of the core; `files` are attached after those of the request.
+pub(super) fn convert(
+    input: input::NewMessage,
+    files: Vec<File>,
+) -> Result<NewMessage, Vec<FieldError>> {
+    let mut faults = Faults::default();
+    let mut recipients = Vec::new();
+    let from = faults.address(&input.from, "/from");
+    let single = Single::of(&input);
+    let mut draft = Draft::new(from);
+    draft.sender = input.sender.as_ref().map(|sender| faults.address(sender, "/sender"));
+    draft.to = faults.addresses(input.to.as_ref(), "/to");
+    draft.cc = faults.addresses(input.cc.as_ref(), "/cc");
+    draft.reply_to = faults.addresses(input.reply_to.as_ref(), "/reply_to");
+    let bcc = faults.addresses(input.bcc.as_ref(), "/bcc");
+    for named in draft.to.iter().chain(&draft.cc).chain(&bcc) {
+        recipients.push(named.address.clone());
+    }
+    draft.subject = input.subject.unwrap_or_default();
+    draft.text = input.text;
+    draft.html = input.html;
+    draft.alternatives = faults.files(input.alternatives, "/alternatives");
+    draft.attachments = faults.files(input.attachments, "/attachments");
+    draft.attachments.extend(files);
+    draft.headers = input.headers.unwrap_or_default().0;
+    draft.in_reply_to = input.in_reply_to;
+    draft.references = input.references.unwrap_or_default();
+    draft.message_id = input.message_id;
+    let mail_from = faults.reverse_path(input.mail_from.as_deref(), "/mail_from");
+    faults.draft(&draft, &single);
+    let options = Options {
+        tags: input.tags.unwrap_or_default(),
+        metadata: input.metadata.unwrap_or_default(),
+        scheduled_at: input.scheduled_at.map(|time| time.0),
+        expires_at: input.expires_at.map(|time| time.0),
+        save_to_sent: input.save_to_sent.unwrap_or_default(),
+        sandbox: input.sandbox.unwrap_or_default(),
+        protocol: Protocol::Http,
+    };
+    let content = Content::Composed(Box::new(draft));
+    faults.none_or(NewMessage { mail_from, recipients, content, options })
+}
+
+/// Fields that were one address instead of a list: their pointers have no index.
+struct Single(Vec<&'static str>);
+
+impl Single {
+    fn of(input: &input::NewMessage) -> Self {
+        let fields = [("/to", &input.to), ("/cc", &input.cc), ("/reply_to", &input.reply_to)];
+        let single =
+            |list: &&Option<AddressesInput>| list.as_ref().is_some_and(AddressesInput::is_single);
+        Self(fields.iter().filter(|(_, list)| single(list)).map(|(pointer, _)| *pointer).collect())
+    }
+
+    fn pointer(&self, pointer: String) -> String {
+        let field = pointer.strip_suffix("/0").filter(|field| self.0.contains(field));
+        field.map(str::to_owned).unwrap_or(pointer)
+    }
+}
+
+/// Collects faults; whatever is wrong is replaced by something harmless, so that the places of
+/// the rest stay what they are.
+#[derive(Default)]
+pub(super) struct Faults(Vec<FieldError>);
+
+impl Faults {
+    pub(super) fn add(&mut self, pointer: impl Into<String>, code: &'static str, detail: &str) {
+        self.0.push(FieldError::new(pointer, code, detail));
+    }
+
+    /// `value` if there were no faults.
+    pub(super) fn none_or<T>(self, value: T) -> Result<T, Vec<FieldError>> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
+    }
+
+    fn address(&mut self, input: &AddressInput, pointer: &str) -> NamedAddress {
+        input.read(pointer).unwrap_or_else(|fault| {
+            self.0.push(fault);
+            nobody()
+        })
+    }
+
+    fn addresses(&mut self, input: Option<&AddressesInput>, pointer: &str) -> Vec<NamedAddress> {
+        let Some(input) = input else {
+            return Vec::new();
+        };
+        let list = input.with_pointers(pointer);
+        list.iter().map(|(pointer, address)| self.address(address, pointer)).collect()
+    }
+
+    /// The sender of the envelope; empty is the null sender.
+    pub(super) fn reverse_path(
+        &mut self,
+        text: Option<&str>,
+        pointer: &str,
+    ) -> Option<ReversePath> {
+        match text? {
+            "" => Some(ReversePath::Null),
+            text => Some(ReversePath::Address(self.plain_address(text, pointer)?)),
+        }
+    }
+
+    /// An address without name.
+    pub(super) fn plain_address(&mut self, text: &str, pointer: &str) -> Option<Address> {
+        let address = Address::parse(text);
+        address.map_err(|error| self.0.push(address::fault(pointer.to_owned(), error))).ok()
+    }
+
+    fn files(&mut self, files: Option<Vec<NewFile>>, pointer: &str) -> Vec<File> {
+        let numbered = files.unwrap_or_default().into_iter().enumerate();
+        numbered.map(|(index, file)| self.file(file, &format!("{pointer}/{index}"))).collect()
+    }
+
+    fn file(&mut self, file: NewFile, pointer: &str) -> File {
+        let content = decode(&file.content).unwrap_or_else(|| {
+            let detail = "the content is not base64 (RFC 4648 §4)";
+            self.add(format!("{pointer}/content"), "invalid_base64", detail);
+            Vec::new()
+        });
+        File {
+            filename: file.filename,
+            content_type: file.content_type,
+            content,
+            content_id: file.content_id,
+            disposition: match file.disposition {
+                None | Some(Disposition::Attachment) => MailDisposition::Attachment,
+                Some(Disposition::Inline) => MailDisposition::Inline,
+            },
+        }
+    }
+
+    /// What the composer finds.
+    fn draft(&mut self, draft: &Draft, single: &Single) {
+        for fault in draft.faults() {
+            let pointer = single.pointer(fault.pointer);
+            self.0.push(FieldError::new(pointer, fault.code, fault.detail));
+        }
+    }
+}
+
+/// Base64 as programs write it, also in lines.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let decoded = BASE64.decode(text);
+    decoded
+        .or_else(|_| {
+            let bytes: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            BASE64.decode(bytes)
+        })
+        .ok()
+}
+
+/// Stands in for an address that was refused; never gets further than here.
+#[expect(clippy::expect_used, reason = "a constant address of ours")]
+fn nobody() -> NamedAddress {
+    NamedAddress::parse("nobody@invalid.example").expect("a valid address")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! A message to send, as JSON.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::json;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
+
+use super::address::{AddressInput, AddressesInput};
+use crate::v1::fields::Time;
+
+/// A message to send.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewMessage, example = json!({
+    "from": "Alice <alice@example.test>", "to": ["bob@example.net"], "subject": "Welcome",
+    "text": "Hello Bob", "html": "<p>Hello Bob</p>", "tags": ["welcome"],
+    "metadata": {"user": "42"},
+}))]
+pub(crate) struct NewMessage {
+    /// The author: an address of the account.
+    pub from: AddressInput,
+    /// Who sends it, when not the author.
+    pub sender: Option<AddressInput>,
+    /// Recipients.
+    pub to: Option<AddressesInput>,
+    /// Recipients of a copy.
+    pub cc: Option<AddressesInput>,
+    /// Recipients that the others do not see.
+    pub bcc: Option<AddressesInput>,
+    /// Where answers go.
+    pub reply_to: Option<AddressesInput>,
+    /// Subject.
+    pub subject: Option<String>,
+    /// Body as plain text.
+    pub text: Option<String>,
+    /// Body as HTML.
+    pub html: Option<String>,
+    /// Further forms of the body, such as a calendar invitation.
+    pub alternatives: Option<Vec<NewFile>>,
+    /// Files; those with a `content_id` can be shown in the HTML as `cid:…`.
+    pub attachments: Option<Vec<NewFile>>,
+    /// Further header fields.
+    pub headers: Option<HeaderFields>,
+    /// Labels of the caller, in every event of the message; at most 20.
+    pub tags: Option<Vec<String>>,
+    /// The caller's own data, in every event of the message; at most 50 entries.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// Not before this time, at most 60 days ahead.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub scheduled_at: Option<Time>,
+    /// Not after this time.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Time>,
+    /// Message-ID of the message that this one answers, with angle brackets.
+    pub in_reply_to: Option<String>,
+    /// Message-IDs of the conversation, oldest first.
+    pub references: Option<Vec<String>>,
+    /// Message-ID to use; made by default.
+    pub message_id: Option<String>,
+    /// Reverse-path of the envelope, where reports go; empty: no reports. `from` by default.
+    pub mail_from: Option<String>,
+    /// Store a copy in the mailbox Sent.
+    pub save_to_sent: Option<bool>,
+    /// Goes to the sandbox, never out.
+    pub sandbox: Option<bool>,
+}
+
+/// A file of a message.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"filename": "a.txt", "content_type": "text/plain", "content": "SGVsbG8="}))]
+pub(crate) struct NewFile {
+    /// Name shown to the reader.
+    pub filename: Option<String>,
+    /// `type/subtype`; found out by default.
+    pub content_type: Option<String>,
+    /// The octets in base64.
+    pub content: String,
+    /// Content-ID, to refer to it from the HTML as `cid:…`.
+    pub content_id: Option<String>,
+    /// `attachment` by default; `inline` for what stands beside the HTML.
+    #[schema(inline)]
+    pub disposition: Option<Disposition>,
+}
+
+/// How a file is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Disposition {
+    /// To be saved.
+    Attachment,
+    /// To be shown in place.
+    Inline,
+}
+
+/// Header fields in the order of the request; a name may stand more than once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HeaderFields(pub Vec<(String, String)>);
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = HeaderFields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of header fields")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HeaderFields, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
+        }
+        Ok(HeaderFields(fields))
+    }
+}
+
+impl<'de> Deserialize<'de> for HeaderFields {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(FieldsVisitor)
+    }
+}
+
+impl PartialSchema for HeaderFields {
+    fn schema() -> RefOr<Schema> {
+        let value = ObjectBuilder::new().schema_type(Type::String);
+        let fields = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .additional_properties(Some(value))
+            .description(Some("Names and values of header fields."))
+            .examples([json!({"X-Ref": "7"})]);
+        RefOr::T(fields.build().into())
+    }
+}
+
+impl ToSchema for HeaderFields {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("HeaderFields")
+    }
+}

@@ -1,0 +1,25 @@
+//! `/v1/messages`: sending, and what became of it.
+
+mod address;
+mod draft;
+mod input;
+mod multipart;
+mod output;
+mod raw;
+mod read;
+mod send;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::state::ApiState;
+
+pub(crate) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(read::list_messages, send::send_message))
+        .routes(routes!(multipart::send_multipart_message))
+        .routes(routes!(raw::send_raw_message))
+        .routes(routes!(read::get_message))
+        .routes(routes!(read::list_message_deliveries))
+        .routes(routes!(read::list_message_events))
+        .routes(routes!(read::download_message))
+}

@@ -1,0 +1,192 @@
+//! `POST /v1/messages/raw`: a complete message, with its envelope in the query.
+
+use axum::extract::{FromRequest, FromRequestParts as _, Request};
+use bytes::Bytes;
+use posthouse_core::{
+    Cx, FieldError,
+    messages::{Content, MAX_RECIPIENTS, NewMessage, Options, Protocol},
+};
+use posthouse_mail::{
+    address::{Address, parse_address_list},
+    message::{header_fields, normalise_line_ends, split_header},
+};
+use time::OffsetDateTime;
+use utoipa::IntoParams;
+
+use super::{draft::Faults, output::Submission, send::submit};
+use crate::{
+    answer::New,
+    extract::{Caller, FromParams, Params, Reader, idempotency_key, media_type, read_body},
+    problem::{ApiResult, HttpCode, Problem},
+    state::ApiState,
+};
+
+/// The envelope, and how to send.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what RawParams reads")]
+struct RawQuery {
+    /// Reverse-path, where reports go; empty: no reports. The address in From by default.
+    from: Option<String>,
+    /// A recipient; may stand more than once. By default the addresses in To, Cc and Bcc.
+    #[param(style = Form, explode = true)]
+    to: Option<Vec<String>>,
+    /// A label of the caller; may stand more than once.
+    #[param(style = Form, explode = true)]
+    tag: Option<Vec<String>>,
+    /// Not before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    scheduled_at: Option<String>,
+    /// Not after this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<String>,
+    /// Store a copy in the mailbox Sent.
+    save_to_sent: Option<bool>,
+    /// Goes to the sandbox, never out.
+    sandbox: Option<bool>,
+}
+
+struct RawParams {
+    from: Option<String>,
+    to: Vec<String>,
+    tags: Vec<String>,
+    scheduled_at: Option<OffsetDateTime>,
+    expires_at: Option<OffsetDateTime>,
+    save_to_sent: bool,
+    sandbox: bool,
+}
+
+impl FromParams for RawParams {
+    fn from_params(reader: &mut Reader) -> Self {
+        Self {
+            from: reader.text("from"),
+            to: reader.all("to"),
+            tags: reader.all("tag"),
+            scheduled_at: reader.time("scheduled_at"),
+            expires_at: reader.time("expires_at"),
+            save_to_sent: reader.parsed("save_to_sent", "true or false").unwrap_or_default(),
+            sandbox: reader.parsed("sandbox", "true or false").unwrap_or_default(),
+        }
+    }
+}
+
+/// The whole request.
+pub(crate) struct RawRequest {
+    cx: Cx,
+    params: RawParams,
+    content: Bytes,
+}
+
+impl FromRequest<ApiState> for RawRequest {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &ApiState) -> ApiResult<Self> {
+        let (mut parts, body) = request.into_parts();
+        let Caller(cx) = Caller::from_request_parts(&mut parts, state).await?;
+        let Params(params) = Params::from_request_parts(&mut parts, state).await?;
+        if media_type(&parts.headers).as_deref() != Some("message/rfc822") {
+            let detail = "this operation takes Content-Type: message/rfc822";
+            return Err(Problem::http(HttpCode::UnsupportedMediaType, detail));
+        }
+        let content = read_body(&parts.headers, body, state.limits.body_bytes).await?;
+        let key = idempotency_key(&parts, &content)?;
+        Ok(Self { cx: cx.with_idempotency(key), params, content })
+    }
+}
+
+/// Send a raw message
+///
+/// Sends a complete RFC 5322 message. Line ends become CR LF, Bcc is removed, Date and Message-ID
+/// are added where they lack, and it is signed; nothing else is touched.
+#[utoipa::path(post, path = "/messages/raw", tag = "messages", params(RawQuery),
+    request_body(content = String, content_type = "message/rfc822",
+        example = "From: alice@example.test\r\nTo: bob@example.net\r\nSubject: Hi\r\n\r\nHello\r\n"),
+    security(("api_key" = ["send"])),
+    responses((status = 202, description = "It was taken for delivery", body = Submission,
+        headers(("Location" = String, description = "Where it is")))))]
+pub(crate) async fn send_raw_message(request: RawRequest) -> ApiResult<New<Submission>> {
+    let RawRequest { cx, params, content } = request;
+    let new = convert(params, content).map_err(Problem::invalid)?;
+    submit(&cx, new).await
+}
+
+fn convert(params: RawParams, content: Bytes) -> Result<NewMessage, Vec<FieldError>> {
+    let mut faults = Faults::default();
+    let mail_from = faults.reverse_path(params.from.as_deref(), "/from");
+    let content = normalise_line_ends(content.into()).unwrap_or_else(|error| {
+        faults.add("", "bare_line_end", &error.to_string());
+        Vec::new()
+    });
+    let recipients = if params.to.is_empty() {
+        header_recipients(&content, &mut faults)
+    } else {
+        let given = params.to.iter().enumerate();
+        given
+            .filter_map(|(index, text)| faults.plain_address(text, &format!("/to/{index}")))
+            .collect()
+    };
+    let options = Options {
+        tags: params.tags,
+        scheduled_at: params.scheduled_at,
+        expires_at: params.expires_at,
+        save_to_sent: params.save_to_sent,
+        sandbox: params.sandbox,
+        protocol: Protocol::Http,
+        ..Options::default()
+    };
+    let content = Content::Raw(content.into());
+    faults.none_or(NewMessage { mail_from, recipients, content, options })
+}
+
+/// The addresses of To, Cc and Bcc; each has to be a real one.
+fn header_recipients(content: &[u8], faults: &mut Faults) -> Vec<Address> {
+    // A message without a header end is refused by the core, with the right words.
+    let Some((header, _)) = split_header(content) else {
+        return Vec::new();
+    };
+    let names = ["to", "cc", "bcc"];
+    let mut recipients = Vec::new();
+    for (name, value) in header_fields(header) {
+        let name = name.to_ascii_lowercase();
+        if !names.contains(&name.as_str()) || recipients.len() > MAX_RECIPIENTS {
+            continue;
+        }
+        for found in parse_address_list(value).addresses {
+            recipients.extend(faults.plain_address(&found.email, &format!("/header/{name}")));
+        }
+    }
+    recipients
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn send(query: &str, content: &'static str) -> Result<NewMessage, Vec<FieldError>> {
+        let params = RawParams::from_params(&mut Reader::new(query));
+        convert(params, Bytes::from_static(content.as_bytes()))
+    }
+
+    fn recipients(new: &NewMessage) -> Vec<String> {
+        new.recipients.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_header_gives_the_recipients_when_the_query_does_not() {
+        let message = "To: A <a@x.test>,\n b@x.test\nBcc: c@x.test\n\nHello\n";
+        let new = send("", message).unwrap();
+        assert_eq!(recipients(&new), ["a@x.test", "b@x.test", "c@x.test"]);
+        let Content::Raw(raw) = &new.content else { panic!("not raw") };
+        assert!(raw.ends_with(b"\r\n\r\nHello\r\n"));
+        let new = send("to=z@x.test&to=y@x.test", message).unwrap();
+        assert_eq!(recipients(&new), ["z@x.test", "y@x.test"]);
+    }
+
+    #[test]
+    fn all_faults_come_at_once() {
+        let faults =
+            send("from=a&to=b@x.test&to=c%0d%0aDATA@x.test", "To: a\n\rx\n\n").unwrap_err();
+        let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/from", "", "/to/1"]);
+    }
+}

@@ -1,0 +1,49 @@
+//! `POST /v1/messages`: a message as JSON.
+
+use posthouse_core::{
+    Cx, Error,
+    messages::{self, NewMessage},
+};
+
+use super::{draft, input, output::Submission};
+use crate::{
+    answer::New,
+    extract::Create,
+    problem::{ApiResult, Problem},
+};
+
+/// Send a message
+///
+/// Composes a message from its parts, signs it and queues one delivery for each recipient. When
+/// the answer comes, the message is stored safely.
+#[utoipa::path(post, path = "/messages", tag = "messages", request_body = input::NewMessage,
+    security(("api_key" = ["send"])),
+    responses((status = 202, description = "It was taken for delivery", body = Submission,
+        headers(("Location" = String, description = "Where it is")))))]
+pub(crate) async fn send_message(
+    Create { cx, body }: Create<input::NewMessage>,
+) -> ApiResult<New<Submission>> {
+    let new = converted(body, Vec::new()).await?;
+    submit(&cx, new).await
+}
+
+/// Converts off the reactor: attachments may be large.
+pub(super) async fn converted(
+    body: input::NewMessage,
+    files: Vec<posthouse_mail::compose::File>,
+) -> ApiResult<NewMessage> {
+    if body.attachments.is_none() && body.alternatives.is_none() {
+        return draft::convert(body, files).map_err(Problem::invalid);
+    }
+    let job = tokio::task::spawn_blocking(move || draft::convert(body, files));
+    job.await.map_err(Error::internal)?.map_err(Problem::invalid)
+}
+
+/// Hands the message to the core, and spells the answer.
+pub(super) async fn submit(cx: &Cx, new: NewMessage) -> ApiResult<New<Submission>> {
+    let created = messages::submit(cx, new).await?;
+    let answer = New::created(created, "/v1/messages", |submission| {
+        (submission.id.to_string(), submission.into())
+    });
+    Ok(answer.accepted())
+}

@@ -1,0 +1,41 @@
+//! Version 1 of the API: one file per noun.
+
+mod accounts;
+mod api_keys;
+mod domains;
+mod events;
+mod fields;
+mod mail;
+mod mail_shapes;
+mod mailboxes;
+mod messages;
+mod queue;
+mod sandbox;
+mod stream;
+
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::state::ApiState;
+
+/// Everything under `/v1` that answers soon.
+pub(crate) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .merge(messages::router())
+        .merge(events::router())
+        .merge(queue::router())
+        .merge(mailboxes::router())
+        .merge(mail::router())
+        .merge(sandbox::router())
+        .merge(domains::router())
+        .merge(accounts::router())
+        .merge(api_keys::router())
+}
+
+/// What waits on purpose, with its whole path.
+pub(crate) fn patient_router() -> OpenApiRouter<ApiState> {
+    sandbox::patient_router()
+}
+
+/// Completes the document's `webhooks` section.
+pub(crate) fn describe_webhooks(_document: &mut OpenApi) {}
