@@ -25,7 +25,7 @@ const KEPT_BODY: usize = 4 * 1024;
 /// Octets of an answer that are read, so that small answers leave the connection usable.
 const READ_BODY: usize = 64 * 1024;
 const IDLE: Duration = Duration::from_secs(30);
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// Calls endpoints.
 pub(super) struct Client {
@@ -110,11 +110,12 @@ impl Client {
     pub(super) async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Answer {
         let started = Instant::now();
         let deadline = tokio::time::Instant::now() + self.timeout;
-        let mut answer = match tokio::time::timeout_at(deadline, self.send(url, headers, body)).await {
-            Err(_) => Answer::failed(format!("no answer within {} s", self.timeout.as_secs())),
-            Ok(Err(answer)) => answer,
-            Ok(Ok(response)) => read(response, deadline).await,
-        };
+        let mut answer =
+            match tokio::time::timeout_at(deadline, self.send(url, headers, body)).await {
+                Err(_) => Answer::failed(format!("no answer within {} s", self.timeout.as_secs())),
+                Ok(Err(answer)) => answer,
+                Ok(Ok(response)) => read(response, deadline).await,
+            };
         answer.duration = started.elapsed();
         answer
     }

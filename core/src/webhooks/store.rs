@@ -220,9 +220,11 @@ pub(super) async fn secret(
     )
     .fetch_optional(conn)
     .await?;
-    let Some(sealed) = sealed else { return Ok(None) };
-    let plain = vault.open(SECRET, &sealed)?;
-    String::from_utf8(plain).map(Some).map_err(Error::internal)
+    sealed.map(|sealed| open_secret(vault, &sealed)).transpose()
+}
+
+fn open_secret(vault: &Vault, sealed: &[u8]) -> Result<String> {
+    String::from_utf8(vault.open(SECRET, sealed)?).map_err(Error::internal)
 }
 
 /// An endpoint of any account, with its secret: for the dispatcher.
@@ -231,16 +233,16 @@ pub(super) async fn with_secret(
     vault: &Vault,
     webhook: Id<id::Webhook>,
 ) -> Result<Option<(Webhook, String)>> {
-    let account = sqlx::query_scalar!(
-        "SELECT account_id FROM webhooks WHERE webhook_id = $1",
+    let row = sqlx::query!(
+        "SELECT account_id, secret FROM webhooks WHERE webhook_id = $1",
         webhook.uuid()
     )
     .fetch_optional(&mut *conn)
     .await?;
-    let Some(account) = account.map(Id::from) else { return Ok(None) };
-    let found = find(conn, vault, account, webhook).await?;
-    let secret = secret(conn, vault, account, webhook).await?;
-    Ok(found.zip(secret))
+    let Some(row) = row else { return Ok(None) };
+    let found = find(conn, vault, row.account_id.into(), webhook).await?;
+    let Some(found) = found else { return Ok(None) };
+    Ok(Some((found, open_secret(vault, &row.secret)?)))
 }
 
 struct DeliveryRow {

@@ -32,7 +32,7 @@ pub(super) struct Ended {
     /// Number of this attempt, from 1.
     pub attempt: i16,
     pub started_at: OffsetDateTime,
-    pub ended_at: OffsetDateTime,
+    pub finished_at: OffsetDateTime,
     pub request_body: String,
     pub answer: Answer,
 }
@@ -58,7 +58,7 @@ pub(super) async fn call(
         event_type: event.kind,
         attempt: attempts.saturating_add(1),
         started_at,
-        ended_at: platform.now(),
+        finished_at: platform.now(),
         request_body,
         answer,
     })

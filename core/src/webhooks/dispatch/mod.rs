@@ -19,7 +19,7 @@ use std::{
 use rand::RngCore as _;
 use time::OffsetDateTime;
 use tokio::{
-    sync::{Notify, broadcast::error::RecvError, watch},
+    sync::{Notify, Semaphore, watch},
     task::{AbortHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,9 @@ use settings::Settings;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often leases are renewed; they last three times as long.
 const RENEW: Duration = Duration::from_secs(5);
+
+/// Most connections to the database that all endpoints use at a time: doors need them too.
+const QUERIES: usize = 4;
 
 /// Calls endpoints until shutdown; then waits a little for requests in progress.
 pub(crate) async fn run(platform: Platform, shutdown: CancellationToken) {
@@ -60,6 +63,7 @@ pub(crate) async fn run(platform: Platform, shutdown: CancellationToken) {
         platform,
         client,
         node,
+        gate: Arc::new(Semaphore::new(QUERIES)),
         served: HashMap::new(),
         by_account: HashMap::new(),
         unusable: HashSet::new(),
@@ -83,6 +87,7 @@ struct Dispatcher {
     platform: Platform,
     client: Arc<Client>,
     node: Uuid,
+    gate: Arc<Semaphore>,
     served: HashMap<Id<Webhook>, Served>,
     by_account: HashMap<Id<Account>, Vec<Arc<Notify>>>,
     /// Endpoints whose row cannot be used, by the time of their last change: told once.
@@ -104,8 +109,8 @@ impl Dispatcher {
                 _ = renew.tick() => self.renew().await,
                 _ = look.tick() => self.look().await,
                 () = platform.webhooks().changed.notified() => self.look().await,
-                changed = changes.recv() => {
-                    self.wake(changed);
+                news = changes.recv() => {
+                    self.wake(news.ok());
                     Ok(())
                 }
                 Some(_) = self.tasks.join_next() => {
@@ -124,12 +129,16 @@ impl Dispatcher {
     }
 
     /// Wakes the endpoints of an account, or all when something was missed.
-    fn wake(&self, changed: Result<Id<Account>, RecvError>) {
-        match changed {
-            Ok(account) => {
-                self.by_account.get(&account).into_iter().flatten().for_each(|one| one.notify_one());
+    fn wake(&self, account: Option<Id<Account>>) {
+        match account {
+            Some(account) => {
+                self.by_account
+                    .get(&account)
+                    .into_iter()
+                    .flatten()
+                    .for_each(|one| one.notify_one());
             }
-            Err(_) => self.served.values().for_each(|served| served.wake.notify_one()),
+            None => self.served.values().for_each(|served| served.wake.notify_one()),
         }
     }
 
@@ -213,6 +222,7 @@ impl Dispatcher {
             platform: self.platform.clone(),
             client: Arc::clone(&self.client),
             node: self.node,
+            gate: Arc::clone(&self.gate),
             id: row.id,
             account: row.account,
             settings: receiver,

@@ -42,7 +42,7 @@ impl Outcome {
             let since = *outcome.failing_since.get_or_insert(one.started_at);
             if one.answer.status == Some(StatusCode::GONE) {
                 outcome.disable = Some(GONE);
-            } else if outcome.disable.is_none() && one.ended_at - since >= PATIENCE {
+            } else if outcome.disable.is_none() && one.finished_at - since >= PATIENCE {
                 outcome.disable = Some(FAILING);
             }
         }
@@ -58,14 +58,17 @@ fn next_attempt(ended: &Ended, schedule: &[Duration]) -> Option<OffsetDateTime> 
     let made = usize::try_from(ended.attempt).ok()?;
     let wait = schedule.get(made.checked_sub(1)?)?;
     let wait = wait.mul_f64(rand::rng().random_range(0.8..=1.2));
-    let wanted = ended.answer.retry_after.map(|after| after.wait(ended.ended_at));
+    let wanted = ended.answer.retry_after.map(|after| after.wait(ended.finished_at));
     let wait = wait.max(wanted.unwrap_or_default());
-    ended.ended_at.checked_add(time::Duration::try_from(wait).ok()?)
+    ended.finished_at.checked_add(time::Duration::try_from(wait).ok()?)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::super::client::{Answer, RetryAfter}, *};
+    use super::{
+        super::super::client::{Answer, RetryAfter},
+        *,
+    };
     use crate::{config::default_webhook_retry_schedule, id::Id};
 
     fn ended(attempt: i16, status: u16, at: OffsetDateTime) -> Ended {
@@ -77,7 +80,7 @@ mod tests {
             event_type: "mail.received".to_owned(),
             attempt,
             started_at: at,
-            ended_at: at,
+            finished_at: at,
             request_body: String::new(),
             answer: Answer { status, ..Answer::default() },
         }
@@ -100,13 +103,14 @@ mod tests {
         assert_eq!(next_attempt(&ended(1, 204, now()), &schedule), None);
         assert!(next_attempt(&ended(1, 302, now()), &schedule).is_some());
         let mut busy = ended(1, 503, now());
-        busy.answer.retry_after = Some(RetryAfter::Delay(Duration::from_secs(3600)));
+        busy.answer.retry_after = Some(RetryAfter::Delay(Duration::from_hours(1)));
         assert_eq!(next_attempt(&busy, &schedule), Some(now() + time::Duration::HOUR));
     }
 
     #[test]
     fn an_endpoint_is_given_up_when_gone_or_after_five_days() {
-        let of = |attempts: &[Ended], since| Outcome::of(attempts, since, &[Duration::from_secs(1)]);
+        let of =
+            |attempts: &[Ended], since| Outcome::of(attempts, since, &[Duration::from_secs(1)]);
         assert_eq!(of(&[ended(1, 410, now())], None).disable, Some(GONE));
         let failed = of(&[ended(1, 500, now())], None);
         assert_eq!((failed.disable, failed.failing_since), (None, Some(now())));

@@ -118,7 +118,12 @@ pub(super) struct Read {
 
 /// Reads the log on. The newest number is read with the events, in one snapshot: what is committed
 /// is complete up to it.
-pub(super) async fn read(conn: &mut PgConnection, wanted: &Wanted<'_>) -> Result<Read> {
+/// Events that were tried before the cursor could pass them are retries and not read again.
+pub(super) async fn read(
+    conn: &mut PgConnection,
+    id: Id<Webhook>,
+    wanted: &Wanted<'_>,
+) -> Result<Read> {
     let rows = sqlx::query!(
         r#"SELECT k.event_seq, e.seq AS "seq?", e.event_id AS "event_id?", e.type AS "type?",
              e.occurred_at AS "occurred_at?", e.data AS "data?: Json<Box<RawValue>>"
@@ -126,19 +131,24 @@ pub(super) async fn read(conn: &mut PgConnection, wanted: &Wanted<'_>) -> Result
              SELECT seq, event_id, type, occurred_at, data FROM events
              WHERE account_id = k.account_id AND seq > $2 AND seq <= k.event_seq
                AND (type LIKE ANY($3) OR type = 'webhook.test')
+               AND NOT EXISTS (SELECT 1 FROM webhook_retries AS r
+                 WHERE r.webhook_id = $5 AND r.seq = events.seq)
              ORDER BY seq LIMIT $4) AS e ON true
          WHERE k.account_id = $1 AND k.event_seq > $2 ORDER BY e.seq"#,
         wanted.account.uuid(),
         wanted.after,
         wanted.types,
-        wanted.limit
+        wanted.limit,
+        id.uuid()
     )
     .fetch_all(conn)
     .await?;
     let mut read = Read { until: wanted.after, ..Read::default() };
     for row in rows {
         read.until = row.event_seq;
-        let (Some(seq), Some(id), Some(kind)) = (row.seq, row.event_id, row.r#type) else { continue };
+        let (Some(seq), Some(id), Some(kind)) = (row.seq, row.event_id, row.r#type) else {
+            continue;
+        };
         let (Some(timestamp), Some(data)) = (row.occurred_at, row.data) else { continue };
         read.events.push(Event {
             id: id.into(),
@@ -224,22 +234,25 @@ pub(super) async fn next_retry(
     Ok(at)
 }
 
-/// Moves the cursor, if the endpoint is still this node's. Does not wait for the disk: what a crash
-/// of the database undoes is told once more.
+/// Moves the cursor, if the endpoint is still this node's. Unless `durable`, the commit does not wait
+/// for the disk: what a crash of the database undoes is told once more.
 pub(super) async fn advance(
     conn: &mut PgConnection,
     (id, node): (Id<Webhook>, Uuid),
     seq: i64,
     failing_since: Option<OffsetDateTime>,
+    durable: bool,
 ) -> Result<bool> {
     let row = sqlx::query!(
         "UPDATE webhook_cursors SET seq = greatest(seq, $3), failing_since = $4
          WHERE webhook_id = $1 AND owner = $2
-         RETURNING set_config('synchronous_commit', 'off', true)",
+         RETURNING set_config('synchronous_commit',
+             CASE WHEN $5 THEN current_setting('synchronous_commit') ELSE 'off' END, true)",
         id.uuid(),
         node,
         seq,
-        failing_since
+        failing_since,
+        durable
     )
     .fetch_optional(conn)
     .await?;
