@@ -208,7 +208,11 @@ async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> 
     tx.commit().await?;
     answer_in_flight(refused);
     for order in batch {
-        platform.queue().scheduler.add_new(&order.prepared.message, &order.prepared.entries);
+        let Prepared { message, entries, epoch, .. } = &*order.prepared;
+        // A shard that has gone to another node meanwhile is scheduled there.
+        if platform.queue().shards.epoch(message.id.shard()) == Some(*epoch) {
+            platform.queue().scheduler.add_new(message, entries);
+        }
     }
     Ok(())
 }

@@ -113,9 +113,14 @@ impl Shards {
         self.look.notify_one();
     }
 
-    fn set(&self, leases: &[Lease]) {
+    fn set_epochs(&self, leases: &[Lease]) {
         let mut owned = self.write();
         owned.epochs = leases.iter().map(|lease| (lease.shard, lease.epoch)).collect();
+        owned.renewed = Some(Instant::now());
+    }
+
+    fn open(&self, leases: &[Lease]) {
+        let mut owned = self.write();
         owned.open = leases.to_vec();
         owned.renewed = Some(Instant::now());
     }
@@ -151,7 +156,8 @@ pub(crate) async fn leave(platform: &Platform) -> Result<()> {
     let shards = &platform.queue().shards;
     let mut conn = platform.acquire().await?;
     leases::leave(&mut conn, shards.node()).await?;
-    shards.set(&[]);
+    shards.set_epochs(&[]);
+    shards.open(&[]);
     Ok(())
 }
 
@@ -188,13 +194,18 @@ async fn adopt(platform: &Platform) -> Result<()> {
     let bump = leases::adopt(&mut conn, shards.node()).await?;
     if !bump.adopted.is_empty() {
         wait_for_older(&mut conn, bump.transaction).await?;
+    }
+    let leases = leases::owned(&mut conn, shards.node()).await?;
+    forget(platform, &leases);
+    // Results can be written from now on; new messages come in only when all that waits is loaded,
+    // so that nothing is in the schedule twice.
+    shards.set_epochs(&leases);
+    if !bump.adopted.is_empty() {
         let numbers: Vec<i16> = bump.adopted.iter().map(|shard| i16::from(*shard)).collect();
         let loaded = load(platform, &numbers).await?;
         tracing::info!(shards = numbers.len(), waiting = loaded, "took over shards of the queue");
     }
-    let leases = leases::owned(&mut conn, shards.node()).await?;
-    forget(platform, &leases);
-    shards.set(&leases);
+    shards.open(&leases);
     platform.queue().scheduler.kick();
     Ok(())
 }

@@ -28,8 +28,7 @@ pub(crate) async fn apply(
     if !reached.is_empty() {
         store::forget_failures(tx.conn(), &reached).await?;
     }
-    let failed: Vec<&&Decided> =
-        decided.iter().filter(|one| one.status == "failed" && one.reply.code.is_some()).collect();
+    let failed: Vec<&&Decided> = decided.iter().filter(|one| is_refusal(one)).collect();
     if failed.is_empty() {
         return Ok(HashSet::new());
     }
@@ -89,6 +88,12 @@ async fn suppress(
         tx.emit(event.about(one.delivery.message()));
     }
     Ok(suppressing)
+}
+
+/// A final answer of another server. What the sandbox refuses does not count: a test that bounces
+/// once bounces every time.
+fn is_refusal(one: &Decided) -> bool {
+    one.status == "failed" && one.reply.code.is_some() && !one.entry.sandbox
 }
 
 /// Whether the reply says clearly that the address is no good.

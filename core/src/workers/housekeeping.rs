@@ -30,9 +30,23 @@ pub(crate) async fn run_due(platform: &Platform) -> Result<()> {
     let mut conn = platform.acquire().await?;
     idempotency::purge(&mut conn, now).await?;
     retire(&mut conn, now).await?;
+    forget(&mut conn, now).await?;
     webhooks::purge(&mut conn, now).await?;
     drop(conn);
     blobs::garbage::collect(platform).await
+}
+
+/// Deletes small things that nobody looks for any more.
+async fn forget(conn: &mut sqlx::PgConnection, now: ::time::OffsetDateTime) -> Result<()> {
+    let month = now - ::time::Duration::days(30);
+    sqlx::query!("DELETE FROM sandbox_messages WHERE at < $1", month).execute(&mut *conn).await?;
+    sqlx::query!("DELETE FROM recent_failures WHERE last_at < $1", month)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("DELETE FROM nodes WHERE lease_until < now() - interval '1 day'")
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Deletes what accounts do not keep any longer: ended messages past their retention. Messages that

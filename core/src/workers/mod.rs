@@ -4,9 +4,14 @@ mod housekeeping;
 mod partitions;
 mod relay;
 
+use std::time::Duration;
+
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{error::Result, platform::Platform, queue, webhooks};
+
+/// How long deliveries in progress may take to end at shutdown.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// What this node does.
 #[derive(Debug, Clone)]
@@ -81,7 +86,10 @@ impl Workers {
     pub async fn stop(self) {
         self.making.cancel();
         self.makers.close();
-        self.makers.wait().await;
+        // An attempt that hangs is given up; its row is still there and it will be made again.
+        if tokio::time::timeout(GRACE, self.makers.wait()).await.is_err() {
+            tracing::warn!("some deliveries did not end in time; they will be repeated");
+        }
         self.platform.transport().close().await;
         self.writing.cancel();
         self.writers.close();
