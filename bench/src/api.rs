@@ -66,10 +66,7 @@ impl Connection {
         let body = Bytes::from(serde_json::to_vec(&new)?);
         let (status, body) = self.call(Method::POST, path, key, body).await?;
         if status != StatusCode::CREATED {
-            bail!(
-                "POST {path} answered {status}: {}",
-                String::from_utf8_lossy(&body)
-            );
+            bail!("POST {path} answered {status}: {}", String::from_utf8_lossy(&body));
         }
         Ok(serde_json::from_slice(&body)?)
     }
@@ -93,9 +90,6 @@ impl Connection {
             .get("key")
             .and_then(Value::as_str)
             .context("the new API key is not in the answer")?;
-        Ok(Sender {
-            from,
-            key: key.to_owned(),
-        })
+        Ok(Sender { from, key: key.to_owned() })
     }
 }

@@ -72,11 +72,7 @@ fn data(name: &str, kind: RecordType) -> Option<RData> {
         }
         RecordType::A if is_host => {
             let dead = name.ends_with(DEAD_DOMAIN);
-            Some(RData::A(A(if dead {
-                DEAD_ADDRESS
-            } else {
-                Ipv4Addr::LOCALHOST
-            })))
+            Some(RData::A(A(if dead { DEAD_ADDRESS } else { Ipv4Addr::LOCALHOST })))
         }
         _ => None,
     }
@@ -97,9 +93,7 @@ mod tests {
     #[test]
     fn every_recipient_domain_leads_to_this_machine() {
         let reply = ask("D3.Sink.test.", RecordType::MX);
-        let RData::MX(mx) = &reply.answers[0].data else {
-            panic!("{reply:?}")
-        };
+        let RData::MX(mx) = &reply.answers[0].data else { panic!("{reply:?}") };
         assert_eq!(mx.exchange.to_ascii(), "mx.d3.sink.test.");
         let reply = ask("mx.d3.sink.test.", RecordType::A);
         assert_eq!(reply.answers[0].data, RData::A(A(Ipv4Addr::LOCALHOST)));

@@ -9,8 +9,7 @@ pub(crate) struct Latencies(Vec<u32>);
 impl Latencies {
     /// Records one.
     pub(crate) fn record(&mut self, latency: Duration) {
-        self.0
-            .push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
+        self.0.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
     }
 
     /// Adds those of another worker.
@@ -23,9 +22,7 @@ impl Latencies {
         self.0.sort_unstable();
         percents.map(|percent| {
             let rank = (self.0.len() * percent).div_ceil(100).saturating_sub(1);
-            self.0
-                .get(rank)
-                .map_or(0.0, |micros| f64::from(*micros) / 1000.0)
+            self.0.get(rank).map_or(0.0, |micros| f64::from(*micros) / 1000.0)
         })
     }
 }

@@ -88,12 +88,7 @@ impl Load {
         }
         let text = text(self.size);
         let started = Instant::now();
-        let shared = Arc::new(Shared {
-            load: self,
-            text,
-            started,
-            posted: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared { load: self, text, started, posted: AtomicU64::new(0) });
         let workers: Vec<_> = connections
             .into_iter()
             .map(|connection| tokio::spawn(work(Arc::clone(&shared), connection)))
@@ -144,9 +139,7 @@ async fn work(shared: Arc<Shared>, mut connection: Connection) -> Result<Outcome
     while let Some(number) = shared.next() {
         let body = load.body(number, &shared.text);
         let sent = Instant::now();
-        let answer = connection
-            .call(Method::POST, "/v1/messages", &load.sender.key, body)
-            .await;
+        let answer = connection.call(Method::POST, "/v1/messages", &load.sender.key, body).await;
         match answer {
             Ok((StatusCode::ACCEPTED, _)) => {
                 outcome.accepted += 1;
@@ -185,9 +178,7 @@ mod tests {
 
     /// Accepts every other message.
     async fn server() -> SocketAddr {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .unwrap();
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             let turn = Arc::new(AtomicU64::new(0));
@@ -215,10 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_answer_is_counted() {
-        let sender = Sender {
-            from: "a@b.test".to_owned(),
-            key: "phk_x".to_owned(),
-        };
+        let sender = Sender { from: "a@b.test".to_owned(), key: "phk_x".to_owned() };
         let outcome = Load {
             address: server().await,
             sender,

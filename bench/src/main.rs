@@ -64,11 +64,7 @@ impl Options {
             each: Duration::from_secs(self.seconds.unwrap_or(seconds)),
             retired: self.retired.unwrap_or(retired),
             backlog: self.backlog.unwrap_or(backlog),
-            concurrencies: if self.quick {
-                vec![1, 16]
-            } else {
-                vec![1, 16, 64, 256]
-            },
+            concurrencies: if self.quick { vec![1, 16] } else { vec![1, 16, 64, 256] },
         }
     }
 

@@ -114,14 +114,7 @@ mod tests {
     #[test]
     fn a_program_name_cannot_shift_the_fields() {
         let line = "42 (a) b (c) S 7 42 42 0 -1 4194560 1 2 3 4 150 50 20 30 20 0 1 0 5";
-        assert_eq!(
-            parse(line),
-            Some(Stat {
-                parent: 7,
-                own: 2.0,
-                ended_children: 0.5
-            })
-        );
+        assert_eq!(parse(line), Some(Stat { parent: 7, own: 2.0, ended_children: 0.5 }));
         assert_eq!(parse(""), None);
     }
 

@@ -107,17 +107,8 @@ impl Bench {
         let key = server.admin_key.clone();
         let rsa = api.make_sender(&key, "rsa", &["rsa-2048"]).await?;
         let ed25519 = api.make_sender(&key, "ed25519", &["ed25519"]).await?;
-        let both = api
-            .make_sender(&key, "both", &["rsa-2048", "ed25519"])
-            .await?;
-        Ok(Self {
-            plan,
-            server,
-            sink,
-            rsa,
-            ed25519,
-            both,
-        })
+        let both = api.make_sender(&key, "both", &["rsa-2048", "ed25519"]).await?;
+        Ok(Self { plan, server, sink, rsa, ed25519, both })
     }
 
     /// Measures everything; fails when accepted messages did not arrive.
@@ -135,32 +126,13 @@ impl Bench {
         let later = self.after_retiring().await?;
         let behind = self.behind_a_backlog().await?;
 
-        ratio(
-            "accept_with_backlog_to_without",
-            behind / before.max(1.0),
-            ">= 0.8",
-        )?;
+        ratio("accept_with_backlog_to_without", behind / before.max(1.0), ">= 0.8")?;
         let start_to_later = rsa.per_second / later.per_second.max(1.0);
-        ratio(
-            "deliver_rsa_at_start_to_after_retired",
-            start_to_later,
-            "<= 1.15",
-        )?;
-        ratio(
-            "deliver_ed25519_to_rsa",
-            ed25519.per_second / rsa.per_second.max(1.0),
-            "",
-        )?;
+        ratio("deliver_rsa_at_start_to_after_retired", start_to_later, "<= 1.15")?;
+        ratio("deliver_ed25519_to_rsa", ed25519.per_second / rsa.per_second.max(1.0), "")?;
         ratio("deliver_rsa_to_1500", rsa.per_second / 1500.0, ">= 1")?;
-        ratio(
-            "deliver_ed25519_to_3500",
-            ed25519.per_second / 3500.0,
-            ">= 1",
-        )?;
-        let lost: u64 = [rsa, ed25519, both, later]
-            .iter()
-            .map(|run| run.undelivered)
-            .sum();
+        ratio("deliver_ed25519_to_3500", ed25519.per_second / 3500.0, ">= 1")?;
+        let lost: u64 = [rsa, ed25519, both, later].iter().map(|run| run.undelivered).sum();
         if lost > 0 {
             bail!("{lost} accepted messages did not arrive");
         }
@@ -186,10 +158,7 @@ impl Bench {
     /// Fills caches, opens pools, and shows that mail arrives at all.
     async fn warm_up(&self) -> Result<()> {
         for sender in [&self.rsa, &self.ed25519, &self.both] {
-            let load = Load {
-                until: Until::Posted(50),
-                ..self.load(sender, SMALL, 8)
-            };
+            let load = Load { until: Until::Posted(50), ..self.load(sender, SMALL, 8) };
             let outcome = self.run_and_drain(load).await?.0;
             if outcome.accepted == 0 {
                 bail!("no message is accepted; statuses: {:?}", outcome.refused);
@@ -262,18 +231,14 @@ impl Bench {
     /// Retires many messages, then measures delivery again.
     async fn after_retiring(&self) -> Result<Delivered> {
         let missing = self.plan.retired.saturating_sub(self.sink.recipients());
-        let load = Load {
-            until: Until::Posted(missing),
-            ..self.load(&self.ed25519, SMALL, USUAL)
-        };
+        let load = Load { until: Until::Posted(missing), ..self.load(&self.ed25519, SMALL, USUAL) };
         let (outcome, _) = self.run_and_drain(load).await?;
         line(&json!({
             "bench": "retire",
             "retired": self.sink.recipients(),
             "per_second": round(rate(outcome.accepted, outcome.elapsed)),
         }))?;
-        self.deliver_as("deliver_after_retired", "rsa-2048", &self.rsa)
-            .await
+        self.deliver_as("deliver_after_retired", "rsa-2048", &self.rsa).await
     }
 
     /// Lets many messages wait for a dead host, then measures accepting again.
@@ -294,13 +259,7 @@ impl Bench {
             "rss_mib": round(rss),
             "peak_rss_mib": round(peak),
         }))?;
-        let usual = self
-            .plan
-            .concurrencies
-            .iter()
-            .copied()
-            .filter(|each| *each <= USUAL)
-            .max();
+        let usual = self.plan.concurrencies.iter().copied().filter(|each| *each <= USUAL).max();
         let concurrency = usual.unwrap_or(USUAL);
         let load = self.load(&self.rsa, SMALL, concurrency);
         let (outcome, _) = self.run_and_drain(load).await?;

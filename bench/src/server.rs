@@ -57,12 +57,7 @@ impl Server {
             .args(["localserve", "--json", "--deliver", "real", "--data"])
             .arg(data.join("data"))
             .args(["--port-base", &free_port_base()?.to_string()])
-            .args([
-                "--resolver",
-                &dns.to_string(),
-                "--delivery-port",
-                &sink.to_string(),
-            ])
+            .args(["--resolver", &dns.to_string(), "--delivery-port", &sink.to_string()])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -73,13 +68,7 @@ impl Server {
         let (http, admin_key) =
             ready.with_context(|| format!("the server's log ends with:\n{}", log_tail(&data)))?;
         let pid = child.id().context("the server has ended")?;
-        Ok(Self {
-            child,
-            pid,
-            http,
-            admin_key,
-            data,
-        })
+        Ok(Self { child, pid, http, admin_key, data })
     }
 
     /// Stops it as Ctrl-C would, and removes its data.
@@ -88,10 +77,7 @@ impl Server {
         let ended = tokio::time::timeout(STOP_PATIENCE, self.child.wait()).await;
         let status = ended.context("the server does not end")??;
         if !status.success() {
-            bail!(
-                "the server ended with {status}; its log ends with:\n{}",
-                log_tail(&self.data)
-            );
+            bail!("the server ended with {status}; its log ends with:\n{}", log_tail(&self.data));
         }
         remove_data(&self.data)
     }
@@ -107,10 +93,7 @@ async fn wait_until_ready(child: &mut Child, data: &Path) -> Result<(SocketAddr,
         if let Ok(text) = fs::read(&file)
             && let Ok(localserve) = serde_json::from_slice::<Localserve>(&text)
         {
-            let address = localserve
-                .http_url
-                .trim_start_matches("http://")
-                .trim_end_matches('/');
+            let address = localserve.http_url.trim_start_matches("http://").trim_end_matches('/');
             let http: SocketAddr = address.parse().context("http_url names no address")?;
             if is_ready(http).await {
                 return Ok((http, localserve.admin_api_key));
@@ -118,29 +101,21 @@ async fn wait_until_ready(child: &mut Child, data: &Path) -> Result<(SocketAddr,
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    bail!(
-        "the server is not ready after {} s",
-        START_PATIENCE.as_secs()
-    )
+    bail!("the server is not ready after {} s", START_PATIENCE.as_secs())
 }
 
 async fn is_ready(http: SocketAddr) -> bool {
     let Ok(mut connection) = Connection::open(http).await else {
         return false;
     };
-    let answer = connection
-        .call(Method::GET, "/readyz", "", Bytes::new())
-        .await;
+    let answer = connection.call(Method::GET, "/readyz", "", Bytes::new()).await;
     answer.is_ok_and(|(status, _)| status == StatusCode::OK)
 }
 
 fn fresh_data(data: &Path) -> Result<PathBuf> {
     if data.exists() {
         if !data.join(MARKER).exists() {
-            bail!(
-                "{} exists and was not made by the bench; name another --data",
-                data.display()
-            );
+            bail!("{} exists and was not made by the bench; name another --data", data.display());
         }
         remove_data(data)?;
     }
@@ -170,12 +145,7 @@ fn free_port_base() -> Result<u16> {
 fn log_tail(data: &Path) -> String {
     let text = fs::read_to_string(data.join("server.log")).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    lines
-        .iter()
-        .skip(lines.len().saturating_sub(20))
-        .copied()
-        .collect::<Vec<_>>()
-        .join("\n")
+    lines.iter().skip(lines.len().saturating_sub(20)).copied().collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -39,10 +39,7 @@ impl Sink {
     /// Listens on a free port of 127.0.0.1 only: other loopback addresses must refuse.
     pub(crate) async fn start() -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let sink = Self {
-            address: listener.local_addr()?,
-            counts: Arc::default(),
-        };
+        let sink = Self { address: listener.local_addr()?, counts: Arc::default() };
         let counts = Arc::clone(&sink.counts);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -179,17 +176,11 @@ impl Session {
             self.scanned = input.len().saturating_sub(4);
             return false;
         };
-        let header = input
-            .get(..HEADER_LOOK.min(input.len()))
-            .unwrap_or_default();
+        let header = input.get(..HEADER_LOOK.min(input.len())).unwrap_or_default();
         let signatures = memchr::memmem::find_iter(header, b"DKIM-Signature:").count();
-        counts
-            .signatures
-            .fetch_add(u64::try_from(signatures).unwrap_or(0), Ordering::Relaxed);
+        counts.signatures.fetch_add(u64::try_from(signatures).unwrap_or(0), Ordering::Relaxed);
         counts.messages.fetch_add(1, Ordering::Relaxed);
-        counts
-            .recipients
-            .fetch_add(self.recipients, Ordering::Relaxed);
+        counts.recipients.fetch_add(self.recipients, Ordering::Relaxed);
         input.advance(from + at + 5);
         *self = Self::default();
         output.extend_from_slice(b"250 2.0.0 Taken\r\n");
@@ -216,15 +207,8 @@ mod tests {
             }
             let mut transcript = String::new();
             stream.read_to_string(&mut transcript).await.unwrap();
-            assert_eq!(
-                (sink.messages(), sink.recipients(), sink.signatures()),
-                (2, 3, 2)
-            );
-            assert_eq!(
-                transcript.matches("250 2.0.0 Taken").count(),
-                2,
-                "{transcript}"
-            );
+            assert_eq!((sink.messages(), sink.recipients(), sink.signatures()), (2, 3, 2));
+            assert_eq!(transcript.matches("250 2.0.0 Taken").count(), 2, "{transcript}");
             assert!(transcript.ends_with("221 2.0.0 Bye\r\n"));
         }
     }

@@ -100,26 +100,17 @@ impl LocalCertificates {
             .with_context(|| format!("not all of {names:?} can be in a certificate"))?;
         params.not_before = now - Duration::days(1);
         params.not_after = not_after;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "posthouse local server");
+        params.distinguished_name.push(DnType::CommonName, "posthouse local server");
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.signed_by(&key, issuer)?;
-        let record = Issued {
-            names,
-            not_after_unix: not_after.unix_timestamp(),
-        };
+        let record = Issued { names, not_after_unix: not_after.unix_timestamp() };
         // The record comes last: a crash before it makes the pair anew.
         write(&dir.join("issued.json"), "{}", 0o644)?;
         write(&self.key_file, &key.serialize_pem(), 0o600)?;
         write(&self.cert_file, &certificate.pem(), 0o644)?;
-        write(
-            &dir.join("issued.json"),
-            &serde_json::to_string(&record)?,
-            0o644,
-        )
+        write(&dir.join("issued.json"), &serde_json::to_string(&record)?, 0o644)
     }
 }
 
@@ -145,24 +136,15 @@ impl Authority<'_> {
         let not_after = self.now + CA_LIFE;
         params.not_before = self.now - Duration::days(1);
         params.not_after = not_after;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "posthouse local authority");
+        params.distinguished_name.push(DnType::CommonName, "posthouse local authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?;
-        let issued = Issued {
-            names: Vec::new(),
-            not_after_unix: not_after.unix_timestamp(),
-        };
+        let issued = Issued { names: Vec::new(), not_after_unix: not_after.unix_timestamp() };
         write(&self.dir.join("ca-issued.json"), "{}", 0o644)?;
         write(&self.dir.join("ca-key.pem"), &key.serialize_pem(), 0o600)?;
         write(ca_file, &certificate.pem(), 0o644)?;
-        write(
-            &self.dir.join("ca-issued.json"),
-            &serde_json::to_string(&issued)?,
-            0o644,
-        )?;
+        write(&self.dir.join("ca-issued.json"), &serde_json::to_string(&issued)?, 0o644)?;
         Ok((Issuer::new(params, key), AuthorityState::New))
     }
 
@@ -192,10 +174,7 @@ pub fn server_config(
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("cannot read certificates from {}", cert_file.display()))?;
     if chain.is_empty() {
-        bail!(
-            "{} holds no certificate (PEM, BEGIN CERTIFICATE)",
-            cert_file.display()
-        );
+        bail!("{} holds no certificate (PEM, BEGIN CERTIFICATE)", cert_file.display());
     }
     let key = PrivateKeyDer::from_pem_file(key_file)
         .with_context(|| format!("cannot read a private key from {}", key_file.display()))?;
@@ -205,11 +184,7 @@ pub fn server_config(
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .with_context(|| {
-            format!(
-                "{} and {} do not fit together",
-                cert_file.display(),
-                key_file.display()
-            )
+            format!("{} and {} do not fit together", cert_file.display(), key_file.display())
         })?;
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     match tickets {
@@ -244,11 +219,8 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&temporary)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, path)
@@ -285,9 +257,7 @@ mod tests {
         tls: &'static rustls::SupportedProtocolVersion,
     ) -> ClientConnection {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_file(ca_file).unwrap())
-            .unwrap();
+        roots.add(CertificateDer::from_pem_file(ca_file).unwrap()).unwrap();
         let mut config =
             ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
                 .with_protocol_versions(&[tls])
@@ -295,11 +265,8 @@ mod tests {
                 .with_root_certificates(roots)
                 .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];
-        ClientConnection::new(
-            Arc::new(config),
-            ServerName::try_from(name.to_owned()).unwrap(),
-        )
-        .unwrap()
+        ClientConnection::new(Arc::new(config), ServerName::try_from(name.to_owned()).unwrap())
+            .unwrap()
     }
 
     fn handshake(
@@ -326,13 +293,9 @@ mod tests {
     #[test]
     fn clients_that_trust_the_authority_connect_by_every_name() {
         let (_data, files) = made(&["mail.example.test"]);
-        let config = server_config(
-            &files.cert_file,
-            &files.key_file,
-            &[b"h2"],
-            SessionTickets::Issued,
-        )
-        .unwrap();
+        let config =
+            server_config(&files.cert_file, &files.key_file, &[b"h2"], SessionTickets::Issued)
+                .unwrap();
         for name in ["localhost", "127.0.0.1", "::1", "mail.example.test"] {
             for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
                 let server = ServerConnection::new(Arc::clone(&config)).unwrap();
@@ -342,11 +305,7 @@ mod tests {
             }
         }
         let server = ServerConnection::new(config).unwrap();
-        let stranger = client(
-            &files.ca_file,
-            "other.example.test",
-            &rustls::version::TLS13,
-        );
+        let stranger = client(&files.ca_file, "other.example.test", &rustls::version::TLS13);
         assert!(handshake(stranger, server).is_err());
     }
 

@@ -17,16 +17,10 @@ pub(crate) fn read_dir(dir: &Path, ending: &str) -> Result<Files> {
     }
     for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
         let path = entry?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.ends_with(ending) {
             let text = fs::read_to_string(&path);
-            files.insert(
-                name.to_owned(),
-                text.with_context(|| path.display().to_string())?,
-            );
+            files.insert(name.to_owned(), text.with_context(|| path.display().to_string())?);
         }
     }
     Ok(files)
@@ -42,9 +36,7 @@ fn differences(committed: &Files, generated: &Files) -> Vec<String> {
             Some(_) => {}
         }
     }
-    let unused = committed
-        .keys()
-        .filter(|name| !generated.contains_key(*name));
+    let unused = committed.keys().filter(|name| !generated.contains_key(*name));
     lines.extend(unused.map(|name| format!("no longer used: {name}")));
     lines
 }
@@ -55,26 +47,16 @@ pub(crate) fn check(committed: &Files, generated: &Files, dir: &Path, remedy: &s
     if lines.is_empty() {
         return Ok(());
     }
-    bail!(
-        "{} is not current; run `{remedy}`:\n{}",
-        dir.display(),
-        lines.join("\n")
-    )
+    bail!("{} is not current; run `{remedy}`:\n{}", dir.display(), lines.join("\n"))
 }
 
 /// Writes what differs and removes what is no longer used.
 pub(crate) fn replace(committed: &Files, generated: &Files, dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    for name in committed
-        .keys()
-        .filter(|name| !generated.contains_key(*name))
-    {
+    for name in committed.keys().filter(|name| !generated.contains_key(*name)) {
         fs::remove_file(dir.join(name)).with_context(|| format!("cannot remove {name}"))?;
     }
-    for (name, text) in generated
-        .iter()
-        .filter(|(name, text)| committed.get(*name) != Some(text))
-    {
+    for (name, text) in generated.iter().filter(|(name, text)| committed.get(*name) != Some(text)) {
         fs::write(dir.join(name), text).with_context(|| format!("cannot write {name}"))?;
     }
     Ok(())
@@ -85,10 +67,7 @@ mod tests {
     use super::*;
 
     fn files(pairs: &[(&str, &str)]) -> Files {
-        pairs
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect()
+        pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
     }
 
     #[test]
@@ -98,15 +77,9 @@ mod tests {
         let new = files(&[("a.json", "1"), ("b.json", "22"), ("c.json", "4")]);
         replace(&Files::new(), &old, dir.path()).unwrap();
         let committed = read_dir(dir.path(), ".json").unwrap();
-        let error = check(&committed, &new, dir.path(), "make gen")
-            .unwrap_err()
-            .to_string();
-        for part in [
-            "outdated: b.json",
-            "missing: c.json",
-            "no longer used: gone.json",
-            "make gen",
-        ] {
+        let error = check(&committed, &new, dir.path(), "make gen").unwrap_err().to_string();
+        for part in ["outdated: b.json", "missing: c.json", "no longer used: gone.json", "make gen"]
+        {
             assert!(error.contains(part), "{error}");
         }
         replace(&committed, &new, dir.path()).unwrap();

@@ -40,10 +40,8 @@ struct Mode {
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
-    match run(Cli::parse().task) {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    match run(&Cli::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell when this fails.
@@ -53,7 +51,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: Task) -> Result<()> {
+fn run(task: &Task) -> Result<()> {
     let root = root()?;
     match task {
         Task::Tidy => tidy::run(&root),
@@ -65,8 +63,5 @@ fn run(task: Task) -> Result<()> {
 /// The directory of the workspace.
 fn root() -> Result<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    Ok(own
-        .parent()
-        .context("xtask is not inside of a workspace")?
-        .to_owned())
+    Ok(own.parent().context("xtask is not inside of a workspace")?.to_owned())
 }

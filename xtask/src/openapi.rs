@@ -15,14 +15,7 @@ const FILE: &str = "posthouse.json";
 /// Writes or compares the document.
 pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "posthouse-api",
-            "--example",
-            "openapi",
-        ])
+        .args(["run", "--quiet", "--package", "posthouse-api", "--example", "openapi"])
         .current_dir(root)
         .stderr(Stdio::inherit())
         .output()

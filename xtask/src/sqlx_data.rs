@@ -49,34 +49,20 @@ async fn generate(root: &Path, place: &Path) -> Result<Files> {
 
 async fn migrate(root: &Path, url: &str) -> Result<()> {
     let migrations = root.join("core/migrations");
-    let migrator = Migrator::new(migrations.as_path())
-        .await
-        .context("cannot read migrations")?;
+    let migrator = Migrator::new(migrations.as_path()).await.context("cannot read migrations")?;
     let mut connection = PgConnection::connect(url).await?;
-    migrator
-        .run(&mut connection)
-        .await
-        .context("a migration fails")?;
+    migrator.run(&mut connection).await.context("a migration fails")?;
     Ok(connection.close().await?)
 }
 
 /// Compiles the crate anew: cargo does not know that macros look into the database.
 fn compile(root: &Path, url: &str, new: &Path) -> Result<()> {
-    let touched = Command::new("touch")
-        .arg(root.join("core/src/lib.rs"))
-        .status();
+    let touched = Command::new("touch").arg(root.join("core/src/lib.rs")).status();
     if !touched.is_ok_and(|status| status.success()) {
         bail!("cannot touch core/src/lib.rs");
     }
     let status = Command::new(env!("CARGO"))
-        .args([
-            "check",
-            "--quiet",
-            "--package",
-            PACKAGE,
-            "--all-features",
-            "--all-targets",
-        ])
+        .args(["check", "--quiet", "--package", PACKAGE, "--all-features", "--all-targets"])
         .current_dir(root)
         .env("DATABASE_URL", url)
         .env("SQLX_OFFLINE", "false")

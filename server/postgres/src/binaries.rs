@@ -36,10 +36,7 @@ impl Binaries {
             return Ok(newest.clone());
         }
         if let Some(old) = found.first() {
-            bail!(
-                "found PostgreSQL {} only; version {OLDEST} or newer is needed",
-                old.major
-            );
+            bail!("found PostgreSQL {} only; version {OLDEST} or newer is needed", old.major);
         }
         bail!(
             "the PostgreSQL server is not installed (no `initdb` and `postgres` found); install it: \
@@ -57,10 +54,7 @@ impl Binaries {
         if !dir.join("initdb").is_file() {
             return None;
         }
-        let output = Command::new(dir.join("postgres"))
-            .arg("--version")
-            .output()
-            .ok()?;
+        let output = Command::new(dir.join("postgres")).arg("--version").output().ok()?;
         let major = major_version(&String::from_utf8_lossy(&output.stdout))?;
         Some(Self { dir, major })
     }
@@ -68,9 +62,8 @@ impl Binaries {
 
 /// Reads `postgres (PostgreSQL) 15.18 (Debian …)`.
 fn major_version(text: &str) -> Option<u32> {
-    let number = text
-        .split_whitespace()
-        .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    let number =
+        text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
     let digits = number.split(|c: char| !c.is_ascii_digit()).next()?;
     digits.parse().ok()
 }
@@ -83,9 +76,7 @@ fn candidate_dirs() -> Vec<PathBuf> {
     dirs.extend(versioned("/usr", "pgsql-", "bin"));
     dirs.extend(versioned("/opt/homebrew/opt", "postgresql@", "bin"));
     dirs.extend(versioned("/usr/local/opt", "postgresql@", "bin"));
-    dirs.push(PathBuf::from(
-        "/Applications/Postgres.app/Contents/Versions/latest/bin",
-    ));
+    dirs.push(PathBuf::from("/Applications/Postgres.app/Contents/Versions/latest/bin"));
     dirs
 }
 
@@ -97,12 +88,7 @@ fn versioned(root: &str, prefix: &str, leaf: &str) -> Vec<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = entries
         .filter_map(|entry| {
             let entry = entry.ok()?;
-            let version = entry
-                .file_name()
-                .to_str()?
-                .strip_prefix(prefix)?
-                .parse()
-                .ok()?;
+            let version = entry.file_name().to_str()?.strip_prefix(prefix)?.parse().ok()?;
             Some((version, entry.path().join(leaf)))
         })
         .collect();
@@ -128,10 +114,7 @@ mod tests {
     #[test]
     fn a_missing_server_names_the_package_to_install() {
         let error = Binaries::find(Some(Path::new("/nonexistent")), None).unwrap_err();
-        assert!(
-            error.to_string().contains("apt install postgresql"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("apt install postgresql"), "{error}");
         let error = Binaries::find(Some(Path::new("/nonexistent")), Some(12)).unwrap_err();
         assert!(error.to_string().contains("postgresql-12"), "{error}");
     }

@@ -80,10 +80,7 @@ impl PrivateCluster {
 
     /// Returns the URL of a database, for `sqlx` and for `psql` alike.
     pub fn database_url(&self, name: &str) -> String {
-        format!(
-            "postgres://{ROLE}@localhost:{PORT}/{name}?host={}",
-            self.socket_dir.display()
-        )
+        format!("postgres://{ROLE}@localhost:{PORT}/{name}?host={}", self.socket_dir.display())
     }
 
     /// Makes a database unless it exists; tells whether it did.
@@ -126,17 +123,11 @@ impl PrivateCluster {
     pub async fn stop(self) -> Result<()> {
         for signal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGKILL] {
             self.keeper.signal(signal);
-            if tokio::time::timeout(STOP_PATIENCE, self.keeper.wait())
-                .await
-                .is_ok()
-            {
+            if tokio::time::timeout(STOP_PATIENCE, self.keeper.wait()).await.is_ok() {
                 self.remove_socket_dir();
                 return Ok(());
             }
-            tracing::warn!(
-                "Postgres did not end within {} s of {signal}",
-                STOP_PATIENCE.as_secs()
-            );
+            tracing::warn!("Postgres did not end within {} s of {signal}", STOP_PATIENCE.as_secs());
         }
         bail!("Postgres {} does not end", self.pid())
     }
@@ -146,10 +137,7 @@ impl PrivateCluster {
         let url = self.database_url("postgres");
         loop {
             if let Some(status) = self.keeper.exit_status() {
-                bail!(
-                    "Postgres ended with {status}; its log says:\n{}",
-                    log_tail(log_path)
-                );
+                bail!("Postgres ended with {status}; its log says:\n{}", log_tail(log_path));
             }
             match PgConnection::connect(&url).await {
                 Ok(connection) => return Ok(connection.close().await?),
@@ -187,9 +175,7 @@ impl Drop for PrivateCluster {
 
 fn plan(dir: &Path, options: &ClusterOptions) -> Result<Plan> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let dir = dir
-        .canonicalize()
-        .with_context(|| format!("cannot read {}", dir.display()))?;
+    let dir = dir.canonicalize().with_context(|| format!("cannot read {}", dir.display()))?;
     let lock = lock(&dir)?;
     let home = home::find(&dir, &options.outside_dir)?;
     let binaries = Binaries::find(options.bin_dir.as_deref(), home.major()?)?;
@@ -203,25 +189,14 @@ fn plan(dir: &Path, options: &ClusterOptions) -> Result<Plan> {
     for setting in settings(options, &socket_dir, compression) {
         args.extend(["-c".to_owned(), setting]);
     }
-    Ok(Plan {
-        home,
-        binaries,
-        socket_dir,
-        log_path: dir.join("postgres.log"),
-        args,
-        lock,
-    })
+    Ok(Plan { home, binaries, socket_dir, log_path: dir.join("postgres.log"), args, lock })
 }
 
 /// Takes the data directory for this process; the kernel gives it back however we end.
 fn lock(dir: &Path) -> Result<File> {
     let path = dir.join("postgres.lock");
-    let mut file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)?;
+    let mut file =
+        File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
     let deadline = Instant::now() + Duration::from_secs(3);
     loop {
         match file.try_lock() {
@@ -253,23 +228,12 @@ fn initialise(home: &Home, binaries: &Binaries, durability: Durability) -> Resul
             fs::remove_dir_all(&fresh)?;
         }
         let mut command = home.owner.command(binaries.program("initdb"));
-        command.args([
-            "--encoding=UTF8",
-            "--locale=C",
-            "--auth=trust",
-            "--no-instructions",
-        ]);
-        command
-            .arg(format!("--lc-ctype={ctype}"))
-            .arg(format!("--username={ROLE}"));
+        command.args(["--encoding=UTF8", "--locale=C", "--auth=trust", "--no-instructions"]);
+        command.arg(format!("--lc-ctype={ctype}")).arg(format!("--username={ROLE}"));
         if durability == Durability::Throwaway {
             command.arg("--no-sync");
         }
-        let output = command
-            .arg("-D")
-            .arg(&fresh)
-            .output()
-            .context("cannot run initdb")?;
+        let output = command.arg("-D").arg(&fresh).output().context("cannot run initdb")?;
         if output.status.success() {
             let mut access = File::create(fresh.join("pg_hba.conf"))?;
             access.write_all(b"local all all trust\n")?;
@@ -305,10 +269,5 @@ fn rotate(log_path: &Path) -> Result<File> {
 fn log_tail(log_path: &Path) -> String {
     let text = fs::read_to_string(log_path).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    lines
-        .iter()
-        .skip(lines.len().saturating_sub(12))
-        .copied()
-        .collect::<Vec<_>>()
-        .join("\n")
+    lines.iter().skip(lines.len().saturating_sub(12)).copied().collect::<Vec<_>>().join("\n")
 }

@@ -37,9 +37,7 @@ impl Home {
         match fs::read_to_string(&path) {
             Ok(text) => {
                 let major = text.trim().parse();
-                Ok(Some(major.with_context(|| {
-                    format!("{} is damaged", path.display())
-                })?))
+                Ok(Some(major.with_context(|| format!("{} is damaged", path.display()))?))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
@@ -77,10 +75,7 @@ fn make(data: &Path, link: &Path, outside_dir: &Path) -> Result<Home> {
     let owner = Owner::for_new_cluster()?;
     private_dir(link, &owner)?;
     if owner.can_write(link) {
-        return Ok(Home {
-            dir: link.to_owned(),
-            owner,
-        });
+        return Ok(Home { dir: link.to_owned(), owner });
     }
     fs::remove_dir(link).with_context(|| format!("cannot remove {}", link.display()))?;
     outside(data, link, outside_dir)
@@ -114,13 +109,9 @@ fn outside(data: &Path, link: &Path, outside_dir: &Path) -> Result<Home> {
 /// Looks through all slots, because the data directory may have been moved since.
 fn slot_with_id(outside_dir: &Path, id: &str) -> Option<PathBuf> {
     let slots = fs::read_dir(outside_dir).ok()?;
-    slots
-        .filter_map(Result::ok)
-        .map(|slot| slot.path())
-        .find(|slot| {
-            fs::read_to_string(slot.join("id"))
-                .is_ok_and(|found| !id.is_empty() && found.trim() == id)
-        })
+    slots.filter_map(Result::ok).map(|slot| slot.path()).find(|slot| {
+        fs::read_to_string(slot.join("id")).is_ok_and(|found| !id.is_empty() && found.trim() == id)
+    })
 }
 
 fn new_slot(data: &Path, id_file: &Path, outside_dir: &Path) -> Result<PathBuf> {

@@ -35,31 +35,24 @@ impl Keeper {
         let (pid_sender, pid_receiver) = std::sync::mpsc::channel();
         let mut command = dying_with_parent(owner, program);
         command.args(args).process_group(0);
-        command
-            .stdout(Stdio::from(log.try_clone()?))
-            .stderr(Stdio::from(log));
-        std::thread::Builder::new()
-            .name("postgres".to_owned())
-            .spawn(move || {
-                let spawned = command.spawn();
-                drop(command);
-                let mut child = match spawned {
-                    Ok(child) => child,
-                    Err(error) => return drop(pid_sender.send(Err(error))),
-                };
-                drop(pid_sender.send(Ok(child.id())));
-                if let Ok(status) = child.wait() {
-                    exit_sender.send_replace(Some(status));
-                }
-            })?;
+        command.stdout(Stdio::from(log.try_clone()?)).stderr(Stdio::from(log));
+        std::thread::Builder::new().name("postgres".to_owned()).spawn(move || {
+            let spawned = command.spawn();
+            drop(command);
+            let mut child = match spawned {
+                Ok(child) => child,
+                Err(error) => return drop(pid_sender.send(Err(error))),
+            };
+            drop(pid_sender.send(Ok(child.id())));
+            if let Ok(status) = child.wait() {
+                exit_sender.send_replace(Some(status));
+            }
+        })?;
         let pid = pid_receiver
             .recv()
             .map_err(|_| anyhow!("the thread of Postgres ended"))?
             .with_context(|| format!("cannot run {}", program.display()))?;
-        Ok(Self {
-            pid: Pid::from_raw(i32::try_from(pid)?),
-            exit,
-        })
+        Ok(Self { pid: Pid::from_raw(i32::try_from(pid)?), exit })
     }
 
     /// The process id.

@@ -25,10 +25,7 @@ pub(crate) fn stop(data_dir: &Path) -> Result<()> {
         return Ok(());
     }
     if is_postgres_of(pid, data_dir) {
-        tracing::warn!(
-            pid = pid.as_raw(),
-            "stopping a Postgres left over from an earlier run"
-        );
+        tracing::warn!(pid = pid.as_raw(), "stopping a Postgres left over from an earlier run");
         for signal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGKILL] {
             // An error means that it has just ended.
             kill(pid, signal).ok();
@@ -86,11 +83,8 @@ mod tests {
     fn a_pid_that_now_belongs_to_another_program_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let pid_file = dir.path().join("postmaster.pid");
-        fs::write(
-            &pid_file,
-            format!("{}\n{}\n", std::process::id(), dir.path().display()),
-        )
-        .unwrap();
+        fs::write(&pid_file, format!("{}\n{}\n", std::process::id(), dir.path().display()))
+            .unwrap();
         stop(dir.path()).unwrap();
         assert!(!pid_file.exists());
     }

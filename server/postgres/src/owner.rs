@@ -25,19 +25,13 @@ impl Owner {
     /// Chooses the user for a new cluster.
     pub(crate) fn for_new_cluster() -> Result<Self> {
         if !geteuid().is_root() {
-            return Ok(Self {
-                uid: geteuid().as_raw(),
-                switch_to_gid: None,
-            });
+            return Ok(Self { uid: geteuid().as_raw(), switch_to_gid: None });
         }
         for name in ["postgres", "nobody"] {
             let user = User::from_name(name).with_context(|| format!("cannot look up {name}"))?;
             if let Some(user) = user.filter(|user| !user.uid.is_root()) {
                 let switch_to_gid = Some(user.gid.as_raw());
-                return Ok(Self {
-                    uid: user.uid.as_raw(),
-                    switch_to_gid,
-                });
+                return Ok(Self { uid: user.uid.as_raw(), switch_to_gid });
             }
         }
         bail!(
@@ -50,10 +44,7 @@ impl Owner {
     pub(crate) fn of_existing(uid: u32, path: &Path) -> Result<Self> {
         let me = geteuid();
         if uid == me.as_raw() && !me.is_root() {
-            return Ok(Self {
-                uid,
-                switch_to_gid: None,
-            });
+            return Ok(Self { uid, switch_to_gid: None });
         }
         if !me.is_root() {
             bail!(
@@ -67,10 +58,7 @@ impl Owner {
         let gid = User::from_uid(Uid::from_raw(uid))
             .context("cannot look up the owner of the cluster")?
             .map_or(uid, |user| user.gid.as_raw());
-        Ok(Self {
-            uid,
-            switch_to_gid: Some(gid),
-        })
+        Ok(Self { uid, switch_to_gid: Some(gid) })
     }
 
     /// Gives a file or directory to this user.
@@ -100,14 +88,7 @@ impl Owner {
 
     /// Tells whether this user can reach and write the directory.
     pub(crate) fn can_write(&self, dir: &Path) -> bool {
-        let status = self
-            .command("test")
-            .arg("-w")
-            .arg(dir)
-            .arg("-a")
-            .arg("-x")
-            .arg(dir)
-            .status();
+        let status = self.command("test").arg("-w").arg(dir).arg("-a").arg("-x").arg(dir).status();
         status.is_ok_and(|status| status.success())
     }
 }

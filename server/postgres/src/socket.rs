@@ -53,12 +53,9 @@ fn check(dir: &Path, owner: &Owner) -> Result<()> {
 /// FNV-1a of a path: a name that stays the same across releases of Rust.
 pub(crate) fn path_hash(path: &Path) -> u64 {
     use std::os::unix::ffi::OsStrExt as _;
-    path.as_os_str()
-        .as_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+    path.as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]

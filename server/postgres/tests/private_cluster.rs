@@ -22,16 +22,12 @@ fn open_dir() -> TempDir {
 }
 
 async fn start(dir: &Path) -> PrivateCluster {
-    PrivateCluster::start(dir, ClusterOptions::throwaway())
-        .await
-        .unwrap()
+    PrivateCluster::start(dir, ClusterOptions::throwaway()).await.unwrap()
 }
 
 async fn connect(cluster: &PrivateCluster) -> PgConnection {
     cluster.create_database_if_missing("app").await.unwrap();
-    PgConnection::connect(&cluster.database_url("app"))
-        .await
-        .unwrap()
+    PgConnection::connect(&cluster.database_url("app")).await.unwrap()
 }
 
 async fn remember(cluster: &PrivateCluster, value: i32) {
@@ -40,23 +36,13 @@ async fn remember(cluster: &PrivateCluster, value: i32) {
         .execute(&mut connection)
         .await
         .unwrap();
-    sqlx::query("INSERT INTO kept VALUES ($1)")
-        .bind(value)
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    sqlx::raw_sql("CHECKPOINT")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::query("INSERT INTO kept VALUES ($1)").bind(value).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql("CHECKPOINT").execute(&mut connection).await.unwrap();
 }
 
 async fn remembered(cluster: &PrivateCluster) -> i64 {
     let mut connection = connect(cluster).await;
-    sqlx::query_scalar("SELECT sum(value) FROM kept")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap()
+    sqlx::query_scalar("SELECT sum(value) FROM kept").fetch_one(&mut connection).await.unwrap()
 }
 
 async fn setting(cluster: &PrivateCluster, name: &str) -> String {
@@ -95,25 +81,16 @@ async fn psql_takes_the_same_url() {
     let dir = open_dir();
     let cluster = start(dir.path()).await;
     let output = Command::new("psql")
-        .args([
-            &cluster.database_url("postgres"),
-            "-Atc",
-            "SELECT current_user, 6 * 7",
-        ])
+        .args([&cluster.database_url("postgres"), "-Atc", "SELECT current_user, 6 * 7"])
         .output()
         .unwrap();
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout).trim(),
-        "posthouse|42"
-    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "posthouse|42");
 }
 
 #[tokio::test]
 async fn a_durable_cluster_waits_for_the_disk() {
     let dir = open_dir();
-    let cluster = PrivateCluster::start(dir.path(), ClusterOptions::durable())
-        .await
-        .unwrap();
+    let cluster = PrivateCluster::start(dir.path(), ClusterOptions::durable()).await.unwrap();
     for name in ["fsync", "synchronous_commit", "full_page_writes"] {
         assert_eq!(setting(&cluster, name).await, "on", "{name}");
     }
@@ -156,10 +133,7 @@ async fn names_that_need_quoting_are_refused() {
     let dir = open_dir();
     let cluster = start(dir.path()).await;
     for name in ["", "a\"b", "a b", "A", "ä"] {
-        assert!(
-            cluster.create_database_if_missing(name).await.is_err(),
-            "{name:?}"
-        );
+        assert!(cluster.create_database_if_missing(name).await.is_err(), "{name:?}");
     }
 }
 
@@ -187,10 +161,7 @@ async fn the_server_dies_with_a_killed_parent() {
         .spawn()
         .unwrap();
     while !pid_file.exists() {
-        assert!(
-            parent.try_wait().unwrap().is_none(),
-            "the child ended early"
-        );
+        assert!(parent.try_wait().unwrap().is_none(), "the child ended early");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     parent.kill().unwrap();
@@ -235,13 +206,8 @@ fn start_detached(data_dir: &Path) -> i32 {
         .unwrap();
     let program = String::from_utf8(program.stdout).unwrap();
     let mut command = Command::new(program.trim());
-    command
-        .arg("-D")
-        .arg(data_dir)
-        .args(["-c", "listen_addresses="]);
-    command
-        .arg("-c")
-        .arg(format!("unix_socket_directories={}", data_dir.display()));
+    command.arg("-D").arg(data_dir).args(["-c", "listen_addresses="]);
+    command.arg("-c").arg(format!("unix_socket_directories={}", data_dir.display()));
     command.current_dir("/").stderr(Stdio::null());
     if geteuid().is_root() {
         command.uid(owner.uid()).gid(owner.gid());
@@ -267,10 +233,8 @@ async fn unreachable_data_of_root_lives_outside_and_follows_its_directory() {
     let outside = open_dir();
     let private = tempfile::tempdir().unwrap();
     fs::set_permissions(private.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    let options = ClusterOptions {
-        outside_dir: outside.path().join("c"),
-        ..ClusterOptions::throwaway()
-    };
+    let options =
+        ClusterOptions { outside_dir: outside.path().join("c"), ..ClusterOptions::throwaway() };
     let data = private.path().join("data");
     let cluster = PrivateCluster::start(&data, options.clone()).await.unwrap();
     assert!(data.join("postgres").is_symlink());
@@ -279,14 +243,8 @@ async fn unreachable_data_of_root_lives_outside_and_follows_its_directory() {
 
     let moved = private.path().join("moved");
     fs::rename(&data, &moved).unwrap();
-    let cluster = PrivateCluster::start(&moved, options.clone())
-        .await
-        .unwrap();
-    assert_eq!(
-        remembered(&cluster).await,
-        11,
-        "a moved directory finds its cluster"
-    );
+    let cluster = PrivateCluster::start(&moved, options.clone()).await.unwrap();
+    assert_eq!(remembered(&cluster).await, 11, "a moved directory finds its cluster");
     cluster.stop().await.unwrap();
 
     fs::rename(&moved, &data).unwrap();
@@ -294,16 +252,10 @@ async fn unreachable_data_of_root_lives_outside_and_follows_its_directory() {
     drop(cluster);
     fs::remove_dir_all(&data).unwrap();
     let cluster = PrivateCluster::start(&data, options.clone()).await.unwrap();
-    assert!(
-        cluster.create_database_if_missing("app").await.unwrap(),
-        "a new directory is empty"
-    );
+    assert!(cluster.create_database_if_missing("app").await.unwrap(), "a new directory is empty");
     drop(cluster);
 
     fs::remove_dir_all(outside.path().join("c")).unwrap();
     let error = PrivateCluster::start(&data, options).await.unwrap_err();
-    assert!(
-        format!("{error:#}").contains("is no longer in"),
-        "{error:#}"
-    );
+    assert!(format!("{error:#}").contains("is no longer in"), "{error:#}");
 }

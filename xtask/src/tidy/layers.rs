@@ -42,46 +42,22 @@ const RULES: [(&str, &[&str], &str); 6] = [
     ),
     (
         "posthouse-api",
-        &[
-            "posthouse-smtp-gateway",
-            "posthouse-imap-gateway",
-            "posthouse-server",
-            "sqlx",
-        ],
+        &["posthouse-smtp-gateway", "posthouse-imap-gateway", "posthouse-server", "sqlx"],
         "SQL and other doors are the core's business",
     ),
     (
         "posthouse-smtp-gateway",
-        &[
-            "posthouse-api",
-            "posthouse-imap-gateway",
-            "posthouse-server",
-            "sqlx",
-            "axum",
-            "utoipa",
-        ],
+        &["posthouse-api", "posthouse-imap-gateway", "posthouse-server", "sqlx", "axum", "utoipa"],
         "SQL and other doors are the core's business",
     ),
     (
         "posthouse-imap-gateway",
-        &[
-            "posthouse-api",
-            "posthouse-smtp-gateway",
-            "posthouse-server",
-            "sqlx",
-            "axum",
-            "utoipa",
-        ],
+        &["posthouse-api", "posthouse-smtp-gateway", "posthouse-server", "sqlx", "axum", "utoipa"],
         "SQL and other doors are the core's business",
     ),
     (
         "posthouse-postgres",
-        &[
-            "posthouse-core",
-            "posthouse-mail",
-            "posthouse-api",
-            "posthouse-server",
-        ],
+        &["posthouse-core", "posthouse-mail", "posthouse-api", "posthouse-server"],
         "xtask must build while the query crates do not",
     ),
 ];
@@ -94,10 +70,7 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
         .output()
         .context("cannot run cargo")?;
     if !output.status.success() {
-        bail!(
-            "cargo metadata failed:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("cargo metadata failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
     Ok(faults(&metadata))
@@ -112,10 +85,7 @@ fn faults(metadata: &Value) -> Vec<String> {
         };
         // Tests may look behind the curtain; `kind` is null for ordinary dependencies.
         let built = list(package, "dependencies").filter(|dep| text(dep, "kind") != "dev");
-        for dependency in built
-            .map(|dep| text(dep, "name"))
-            .filter(|name| banned.contains(name))
-        {
+        for dependency in built.map(|dep| text(dep, "name")).filter(|name| banned.contains(name)) {
             faults.push(format!("{name} must not depend on {dependency}: {reason}"));
         }
     }
@@ -123,11 +93,7 @@ fn faults(metadata: &Value) -> Vec<String> {
 }
 
 fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
-    value
-        .get(field)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    value.get(field).and_then(Value::as_array).into_iter().flatten()
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
@@ -149,10 +115,7 @@ mod tests {
         };
         let found = faults(&package(Value::Null));
         assert_eq!(found.len(), 1);
-        assert!(
-            found[0].starts_with("posthouse-api must not depend on sqlx"),
-            "{found:?}"
-        );
+        assert!(found[0].starts_with("posthouse-api must not depend on sqlx"), "{found:?}");
         assert!(faults(&package(json!("dev"))).is_empty());
     }
 }

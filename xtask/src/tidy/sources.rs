@@ -7,22 +7,10 @@ use anyhow::{Context as _, Result};
 
 const MAX_LINES: usize = 500;
 /// Directories of the workspace that hold Rust code.
-const CRATES: [&str; 8] = [
-    "core",
-    "api",
-    "smtp-gateway",
-    "imap-gateway",
-    "server",
-    "tests",
-    "bench",
-    "xtask",
-];
+const CRATES: [&str; 8] =
+    ["core", "api", "smtp-gateway", "imap-gateway", "server", "tests", "bench", "xtask"];
 /// Asking for the time makes a test wait; the Clock port can be moved.
-const CLOCKS: [&str; 3] = [
-    "OffsetDateTime::now_utc",
-    "SystemTime::now",
-    "UtcDateTime::now",
-];
+const CLOCKS: [&str; 3] = ["OffsetDateTime::now_utc", "SystemTime::now", "UtcDateTime::now"];
 /// Where the real clock may be read.
 const CLOCK_HOMES: [&str; 4] = ["core/src/ports/", "tests/", "bench/", "xtask/"];
 
@@ -36,11 +24,7 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     for path in paths {
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let name = path
-            .strip_prefix(root)
-            .unwrap_or(&path)
-            .to_string_lossy()
-            .replace('\\', "/");
+        let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
         faults.extend(file_faults(&name, &text));
     }
     Ok(faults)
@@ -65,30 +49,20 @@ fn file_faults(name: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let first = text.lines().next().unwrap_or_default();
     if !first.starts_with("//! ") {
-        faults.push(format!(
-            "{name}:1: does not start with a `//!` line that says what it is"
-        ));
+        faults.push(format!("{name}:1: does not start with a `//!` line that says what it is"));
     } else if first.contains("Placeholder") {
         faults.push(format!("{name}:1: is a placeholder"));
     }
     let lines = text.lines().count();
     if lines > MAX_LINES {
-        faults.push(format!(
-            "{name}: has {lines} lines; split what is over {MAX_LINES}"
-        ));
+        faults.push(format!("{name}: has {lines} lines; split what is over {MAX_LINES}"));
     }
     let reads_clock = !CLOCK_HOMES.iter().any(|home| name.starts_with(home));
     let is_proto = name.contains("-gateway/src/proto/");
-    for (number, line) in text
-        .lines()
-        .enumerate()
-        .map(|(index, line)| (index + 1, line))
-    {
+    for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line)) {
         let code = line.split("//").next().unwrap_or_default();
         if is_proto && code.contains("posthouse_core") {
-            faults.push(format!(
-                "{name}:{number}: proto is pure and must not name posthouse_core"
-            ));
+            faults.push(format!("{name}:{number}: proto is pure and must not name posthouse_core"));
         }
         if reads_clock && CLOCKS.iter().any(|clock| code.contains(clock)) {
             faults.push(format!("{name}:{number}: ask the Clock port for the time"));
@@ -111,10 +85,7 @@ mod tests {
     fn every_rule_names_file_and_line() {
         let proto = "//! Pure.\nuse posthouse_core::Cx;\n";
         let found = file_faults("smtp-gateway/src/proto/session.rs", proto);
-        assert!(
-            found[0].starts_with("smtp-gateway/src/proto/session.rs:2:"),
-            "{found:?}"
-        );
+        assert!(found[0].starts_with("smtp-gateway/src/proto/session.rs:2:"), "{found:?}");
         let found = file_faults("core/src/lib.rs", "fn f() { SystemTime::now(); }\n");
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(
