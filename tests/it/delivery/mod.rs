@@ -1,0 +1,11 @@
+//! Outgoing mail: from the API to other servers, in process but over real sockets and real DNS.
+
+mod failures;
+mod first_attempt;
+mod injection;
+mod isolation;
+mod retries;
+mod routes;
+mod scheduling;
+mod signatures;
+mod tls;

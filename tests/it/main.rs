@@ -1,0 +1,17 @@
+//! Tests of the whole server through its doors.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on ends"
+)]
+
+mod delivery;
+mod faults;
+mod inbound;
+mod interop;
+mod smtp_server;
+mod submission;
+
+posthouse_tests::postgres_keeper!();
