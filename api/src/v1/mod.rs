@@ -12,9 +12,14 @@ mod messages;
 mod queue;
 mod sandbox;
 mod stream;
+mod webhook_docs;
+mod webhook_examples;
+mod webhook_shapes;
+mod webhooks;
 
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
+
+pub(crate) use webhook_docs::describe_webhooks;
 
 use crate::state::ApiState;
 
@@ -23,6 +28,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(messages::router())
         .merge(events::router())
+        .merge(webhooks::router())
         .merge(queue::router())
         .merge(mailboxes::router())
         .merge(mail::router())
@@ -36,6 +42,3 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
 pub(crate) fn patient_router() -> OpenApiRouter<ApiState> {
     sandbox::patient_router()
 }
-
-/// Completes the document's `webhooks` section.
-pub(crate) fn describe_webhooks(_document: &mut OpenApi) {}

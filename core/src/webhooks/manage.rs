@@ -7,6 +7,7 @@ use crate::{
     error::{Error, Result},
     events::{EventKind, NewEvent, WebhookEvent},
     id::{self, Event, Id},
+    idempotency::{self, Begin, Created},
     page::{Keyset, Page, PageRequest},
     scope::Scope,
 };
@@ -44,14 +45,13 @@ pub async fn find(cx: &Cx, webhook: Id<id::Webhook>) -> Result<Webhook> {
 /// `Forbidden`, `NotFound`, `InvalidInput`.
 pub async fn update(cx: &Cx, webhook: Id<id::Webhook>, patch: WebhookPatch) -> Result<Webhook> {
     cx.require(Scope::WebhooksWrite)?;
-    let patch = check(cx, patch)?;
     let mut tx = cx.begin("webhooks.update").await?;
     let vault = cx.platform().vault();
     store::lock_cursor(tx.conn(), webhook).await?;
     let found = store::find(tx.conn(), vault, cx.account(), webhook).await?;
     let mut changed = found.ok_or(NOT_FOUND)?;
     let was_enabled = changed.enabled;
-    apply(&mut changed, patch);
+    apply(cx, &mut changed, patch)?;
     // Every change has a time of its own: it is how the dispatcher tells that there was one.
     let after_last = changed.updated_at + time::Duration::milliseconds(1);
     changed.updated_at = cx.now().max(after_last);
@@ -71,40 +71,30 @@ pub async fn update(cx: &Cx, webhook: Id<id::Webhook>, patch: WebhookPatch) -> R
     Ok(changed)
 }
 
-fn check(cx: &Cx, mut patch: WebhookPatch) -> Result<WebhookPatch> {
+fn apply(cx: &Cx, webhook: &mut Webhook, patch: WebhookPatch) -> Result<()> {
     let mut check = Check::default();
     if let Some(url) = &patch.url {
-        patch.url = check.url(url, &cx.platform().webhooks().policy);
-    }
-    if let Some(description) = &patch.description {
-        check.description(description);
-    }
-    if let Some(types) = &patch.event_types {
-        check.event_types(types);
-    }
-    if let Some(headers) = &patch.headers {
-        check.headers(headers);
-    }
-    check.finish()?;
-    Ok(patch)
-}
-
-fn apply(webhook: &mut Webhook, patch: WebhookPatch) {
-    if let Some(url) = patch.url {
-        webhook.url = url;
+        webhook.url = check.url(url, &cx.platform().webhooks().policy).unwrap_or_default();
     }
     if let Some(description) = patch.description {
+        check.description(&description);
         webhook.description = description;
     }
     if let Some(types) = patch.event_types {
+        check.event_types(&types);
         webhook.event_types = types;
     }
     if let Some(headers) = patch.headers {
-        webhook.headers = headers;
+        for (name, value) in headers {
+            match value {
+                Some(value) => webhook.headers.insert(name, value),
+                None => webhook.headers.remove(&name),
+            };
+        }
+        check.headers(&webhook.headers);
     }
-    if let Some(enabled) = patch.enabled {
-        webhook.enabled = enabled;
-    }
+    webhook.enabled = patch.enabled.unwrap_or(webhook.enabled);
+    check.finish()
 }
 
 fn emit(tx: &mut Tx, cx: &Cx, webhook: &Webhook, kind: EventKind, reason: &str) -> Id<Event> {
@@ -153,8 +143,12 @@ pub async fn secret(cx: &Cx, webhook: Id<id::Webhook>) -> Result<String> {
 ///
 /// # Errors
 /// `Forbidden`, `NotFound`, `PolicyRejected` when the endpoint is disabled.
-pub async fn test(cx: &Cx, webhook: Id<id::Webhook>) -> Result<Id<Event>> {
+pub async fn test(cx: &Cx, webhook: Id<id::Webhook>) -> Result<Created<Id<Event>>> {
     cx.require(Scope::WebhooksWrite)?;
+    let slot = match idempotency::begin(cx).await? {
+        Begin::Replayed(done) => return Ok(done),
+        Begin::Fresh(slot) => slot,
+    };
     let mut tx = cx.begin("webhooks.test").await?;
     let found = store::find(tx.conn(), cx.platform().vault(), cx.account(), webhook).await?;
     let found = found.ok_or(NOT_FOUND)?;
@@ -163,8 +157,9 @@ pub async fn test(cx: &Cx, webhook: Id<id::Webhook>) -> Result<Id<Event>> {
         return Err(Error::PolicyRejected(detail.to_owned()));
     }
     let id = emit(&mut tx, cx, &found, EventKind::WebhookTest, "somebody asked for this test");
+    slot.keep(&mut tx, cx, &id).await?;
     tx.commit().await?;
-    Ok(id)
+    Ok(Created::fresh(id))
 }
 
 /// Calls of the endpoint, newest first.

@@ -96,8 +96,8 @@ pub struct WebhookPatch {
     pub description: Option<String>,
     /// Names of event types, `group.*` or `*`.
     pub event_types: Option<Vec<String>>,
-    /// Header fields that go with every request.
-    pub headers: Option<BTreeMap<String, String>>,
+    /// Header fields to set or, without a value, to remove (RFC 7396).
+    pub headers: Option<BTreeMap<String, Option<String>>>,
     /// It is called.
     pub enabled: Option<bool>,
 }

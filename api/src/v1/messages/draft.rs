@@ -25,11 +25,30 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// A message of the core, and what was wrong with the request so far.
+pub(super) struct Converted {
+    pub new: NewMessage,
+    faults: Vec<FieldError>,
+    single: Single,
+}
+
+impl Converted {
+    /// The message, unless the request has faults; those of the core are told with ours.
+    pub(super) fn check(
+        self,
+        find: impl FnOnce(&NewMessage) -> Vec<FieldError>,
+    ) -> Result<NewMessage, Vec<FieldError>> {
+        let mut faults = self.faults;
+        let found = find(&self.new).into_iter();
+        faults.extend(
+            found.map(|fault| FieldError { pointer: self.single.pointer(fault.pointer), ..fault }),
+        );
+        if faults.is_empty() { Ok(self.new) } else { Err(faults) }
+    }
+}
+
 /// Makes a message of the core; `files` are attached after those of the request.
-pub(super) fn convert(
-    input: input::NewMessage,
-    files: Vec<File>,
-) -> Result<NewMessage, Vec<FieldError>> {
+pub(super) fn convert(input: input::NewMessage, files: Vec<File>) -> Converted {
     let mut faults = Faults::default();
     let mut recipients = Vec::new();
     let from = faults.address(&input.from, "/from");
@@ -54,7 +73,6 @@ pub(super) fn convert(
     draft.references = input.references.unwrap_or_default();
     draft.message_id = input.message_id;
     let mail_from = faults.reverse_path(input.mail_from.as_deref(), "/mail_from");
-    faults.draft(&draft, &single);
     let options = Options {
         tags: input.tags.unwrap_or_default(),
         metadata: input.metadata.unwrap_or_default(),
@@ -65,11 +83,12 @@ pub(super) fn convert(
         protocol: Protocol::Http,
     };
     let content = Content::Composed(Box::new(draft));
-    faults.none_or(NewMessage { mail_from, recipients, content, options })
+    let new = NewMessage { mail_from, recipients, content, options };
+    Converted { new, faults: faults.0, single }
 }
 
 /// Fields that were one address instead of a list: their pointers have no index.
-struct Single(Vec<&'static str>);
+pub(super) struct Single(Vec<&'static str>);
 
 impl Single {
     fn of(input: &input::NewMessage) -> Self {
@@ -95,9 +114,9 @@ impl Faults {
         self.0.push(FieldError::new(pointer, code, detail));
     }
 
-    /// `value` if there were no faults.
-    pub(super) fn none_or<T>(self, value: T) -> Result<T, Vec<FieldError>> {
-        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
+    /// A message whose pointers need no change.
+    pub(super) fn with(self, new: NewMessage) -> Converted {
+        Converted { new, faults: self.0, single: Single(Vec::new()) }
     }
 
     fn address(&mut self, input: &AddressInput, pointer: &str) -> NamedAddress {
@@ -153,14 +172,6 @@ impl Faults {
                 None | Some(Disposition::Attachment) => MailDisposition::Attachment,
                 Some(Disposition::Inline) => MailDisposition::Inline,
             },
-        }
-    }
-
-    /// What the composer finds.
-    fn draft(&mut self, draft: &Draft, single: &Single) {
-        for fault in draft.faults() {
-            let pointer = single.pointer(fault.pointer);
-            self.0.push(FieldError::new(pointer, fault.code, fault.detail));
         }
     }
 }

@@ -81,8 +81,8 @@ impl FromRequest<ApiState> for MultipartRequest {
 pub(crate) async fn send_multipart_message(
     request: MultipartRequest,
 ) -> ApiResult<New<Submission>> {
-    let new = converted(request.message, request.files).await?;
-    submit(&request.cx, new).await
+    let converted = converted(request.message, request.files).await?;
+    submit(&request.cx, converted).await
 }
 
 #[derive(Default)]

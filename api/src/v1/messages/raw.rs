@@ -3,7 +3,7 @@
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use bytes::Bytes;
 use posthouse_core::{
-    Cx, FieldError,
+    Cx,
     messages::{Content, MAX_RECIPIENTS, NewMessage, Options, Protocol},
 };
 use posthouse_mail::{
@@ -13,7 +13,11 @@ use posthouse_mail::{
 use time::OffsetDateTime;
 use utoipa::IntoParams;
 
-use super::{draft::Faults, output::Submission, send::submit};
+use super::{
+    draft::{Converted, Faults},
+    output::Submission,
+    send::submit,
+};
 use crate::{
     answer::New,
     extract::{Caller, FromParams, Params, Reader, idempotency_key, media_type, read_body},
@@ -33,7 +37,7 @@ struct RawQuery {
     to: Option<Vec<String>>,
     /// A label of the caller; may stand more than once.
     #[param(style = Form, explode = true)]
-    tag: Option<Vec<String>>,
+    tags: Option<Vec<String>>,
     /// Not before this time.
     #[param(value_type = Option<String>, format = DateTime)]
     scheduled_at: Option<String>,
@@ -61,7 +65,7 @@ impl FromParams for RawParams {
         Self {
             from: reader.text("from"),
             to: reader.all("to"),
-            tags: reader.all("tag"),
+            tags: reader.all("tags"),
             scheduled_at: reader.time("scheduled_at"),
             expires_at: reader.time("expires_at"),
             save_to_sent: reader.parsed("save_to_sent", "true or false").unwrap_or_default(),
@@ -106,11 +110,10 @@ impl FromRequest<ApiState> for RawRequest {
         headers(("Location" = String, description = "Where it is")))))]
 pub(crate) async fn send_raw_message(request: RawRequest) -> ApiResult<New<Submission>> {
     let RawRequest { cx, params, content } = request;
-    let new = convert(params, content).map_err(Problem::invalid)?;
-    submit(&cx, new).await
+    submit(&cx, convert(params, content)).await
 }
 
-fn convert(params: RawParams, content: Bytes) -> Result<NewMessage, Vec<FieldError>> {
+fn convert(params: RawParams, content: Bytes) -> Converted {
     let mut faults = Faults::default();
     let mail_from = faults.reverse_path(params.from.as_deref(), "/from");
     let content = normalise_line_ends(content.into()).unwrap_or_else(|error| {
@@ -135,7 +138,7 @@ fn convert(params: RawParams, content: Bytes) -> Result<NewMessage, Vec<FieldErr
         ..Options::default()
     };
     let content = Content::Raw(content.into());
-    faults.none_or(NewMessage { mail_from, recipients, content, options })
+    faults.with(NewMessage { mail_from, recipients, content, options })
 }
 
 /// The addresses of To, Cc and Bcc; each has to be a real one.
@@ -160,11 +163,14 @@ fn header_recipients(content: &[u8], faults: &mut Faults) -> Vec<Address> {
 
 #[cfg(test)]
 mod tests {
+    use posthouse_core::FieldError;
+
     use super::*;
 
     fn send(query: &str, content: &'static str) -> Result<NewMessage, Vec<FieldError>> {
         let params = RawParams::from_params(&mut Reader::new(query));
-        convert(params, Bytes::from_static(content.as_bytes()))
+        let converted = convert(params, Bytes::from_static(content.as_bytes()));
+        converted.check(|_| Vec::new())
     }
 
     fn recipients(new: &NewMessage) -> Vec<String> {

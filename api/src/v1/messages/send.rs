@@ -1,11 +1,12 @@
 //! `POST /v1/messages`: a message as JSON.
 
-use posthouse_core::{
-    Cx, Error,
-    messages::{self, NewMessage},
-};
+use posthouse_core::{Cx, Error, Scope, messages};
 
-use super::{draft, input, output::Submission};
+use super::{
+    draft::{self, Converted},
+    input,
+    output::Submission,
+};
 use crate::{
     answer::New,
     extract::Create,
@@ -23,24 +24,26 @@ use crate::{
 pub(crate) async fn send_message(
     Create { cx, body }: Create<input::NewMessage>,
 ) -> ApiResult<New<Submission>> {
-    let new = converted(body, Vec::new()).await?;
-    submit(&cx, new).await
+    let converted = converted(body, Vec::new()).await?;
+    submit(&cx, converted).await
 }
 
 /// Converts off the reactor: attachments may be large.
 pub(super) async fn converted(
     body: input::NewMessage,
     files: Vec<posthouse_mail::compose::File>,
-) -> ApiResult<NewMessage> {
+) -> ApiResult<Converted> {
     if body.attachments.is_none() && body.alternatives.is_none() {
-        return draft::convert(body, files).map_err(Problem::invalid);
+        return Ok(draft::convert(body, files));
     }
     let job = tokio::task::spawn_blocking(move || draft::convert(body, files));
-    job.await.map_err(Error::internal)?.map_err(Problem::invalid)
+    Ok(job.await.map_err(Error::internal)?)
 }
 
 /// Hands the message to the core, and spells the answer.
-pub(super) async fn submit(cx: &Cx, new: NewMessage) -> ApiResult<New<Submission>> {
+pub(super) async fn submit(cx: &Cx, converted: Converted) -> ApiResult<New<Submission>> {
+    cx.require(Scope::Send)?;
+    let new = converted.check(|new| messages::faults(cx, new)).map_err(Problem::invalid)?;
     let created = messages::submit(cx, new).await?;
     let answer = New::created(created, "/v1/messages", |submission| {
         (submission.id.to_string(), submission.into())

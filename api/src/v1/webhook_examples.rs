@@ -1,0 +1,163 @@
+//! An example for each type of events, written by the same code as the events themselves.
+
+use posthouse_core::{
+    Id,
+    events::{
+        DeliveryEvent, DeliveryRef, EventKind, MailEnvelope, MailEvent, MessageEvent,
+        SuppressionEvent, WebhookEvent,
+    },
+    id::Kind,
+};
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
+use time::macros::datetime;
+
+const NUMBER: &str = "01k6h3v9x8e7ktq2w5m4n1r0sa";
+const MESSAGE_ID: &str = "<01k6h3v9x8e7ktq2w5m4n1r000@example.test>";
+const AT: &str = "2026-11-21T10:00:00.000Z";
+
+/// An event of this type, as it is sent.
+pub(super) fn example(kind: EventKind) -> Value {
+    json!({
+        "id": id::<posthouse_core::id::Event>(),
+        "type": kind.as_str(),
+        "timestamp": AT,
+        "api_version": posthouse_core::events::API_VERSION,
+        "seq": 17,
+        "account_id": id::<posthouse_core::id::Account>(),
+        "data": data(kind),
+    })
+}
+
+fn data(kind: EventKind) -> Value {
+    match kind {
+        EventKind::MessageAccepted | EventKind::MessageScheduled => message(),
+        EventKind::DeliveryDelivered => delivery(Some(250), Some("2.0.0"), "OK id=1v2x"),
+        EventKind::DeliveryRelayed => delivery(Some(250), Some("2.0.0"), "queued as 4Zk1"),
+        EventKind::DeliveryDeferred => delivery(Some(451), Some("4.7.1"), "Greylisted"),
+        EventKind::DeliveryFailed => delivery(Some(550), Some("5.1.1"), "No such user"),
+        EventKind::DeliverySuppressed => {
+            delivery(None, None, "the recipient is on the suppression list")
+        }
+        EventKind::DeliveryExpired => delivery(Some(451), Some("4.4.1"), "Try again later"),
+        EventKind::SuppressionCreated | EventKind::SuppressionDeleted => suppression(),
+        EventKind::MailReceived => mail(true),
+        EventKind::MailCreated => mail(false),
+        EventKind::WebhookDisabled => webhook("the endpoint answered 410 Gone"),
+        EventKind::WebhookTest => webhook("somebody asked for this test"),
+    }
+}
+
+/// An id that always is the same.
+fn id<K: Kind>() -> Id<K> {
+    // The text is well-formed for every kind.
+    format!("{}_{NUMBER}", K::PREFIX).parse().unwrap_or_else(|_| Id::from(uuid::Uuid::nil()))
+}
+
+fn raw(value: &Value) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+fn value(payload: &impl Serialize) -> Value {
+    serde_json::to_value(payload).unwrap_or_default()
+}
+
+fn message() -> Value {
+    value(&MessageEvent {
+        message_id: id(),
+        internet_message_id: MESSAGE_ID,
+        mail_from: "alice@example.test",
+        from: "Alice <alice@example.test>",
+        subject: "Welcome",
+        deliveries: vec![DeliveryRef { id: id(), recipient: "bob@example.net" }],
+        tags: &raw(&json!(["welcome"])),
+        metadata: &raw(&json!({"user": "42"})),
+        sandbox: false,
+    })
+}
+
+fn delivery(smtp_code: Option<u16>, enhanced_code: Option<&str>, reply: &str) -> Value {
+    let next_attempt_at =
+        (enhanced_code == Some("4.7.1")).then_some(datetime!(2026-11-21 10:07:30 UTC));
+    value(&DeliveryEvent {
+        message_id: id(),
+        delivery_id: id(),
+        internet_message_id: MESSAGE_ID,
+        sender: "alice@example.test",
+        recipient: "bob@example.net",
+        subject: "Welcome",
+        tags: &raw(&json!(["welcome"])),
+        metadata: &raw(&json!({"user": "42"})),
+        attempt: 1,
+        smtp_code,
+        enhanced_code,
+        reply,
+        remote_mta: smtp_code.map(|_| "mx.example.net"),
+        remote_address: smtp_code.map(|_| "192.0.2.25".to_owned()),
+        next_attempt_at,
+        suppressing: false,
+        sandbox: false,
+    })
+}
+
+fn mail(received: bool) -> Value {
+    let alice = json!([{"name": "Alice", "email": "alice@example.test"}]);
+    let bob = json!([{"name": null, "email": "bob@example.net"}]);
+    let envelope = MailEnvelope {
+        mail_from: "bob@example.net",
+        rcpt_to: "alice@example.test",
+        remote_address: Some("192.0.2.25".to_owned()),
+        helo: "mx.example.net",
+    };
+    let headers = json!({
+        "date": "2026-11-21T09:59:58Z", "subject": "Re: Welcome", "from": bob, "sender": [],
+        "reply_to": [], "to": alice, "cc": [], "bcc": [], "in_reply_to": [MESSAGE_ID],
+        "references": [MESSAGE_ID], "message_id": "<a1@example.net>",
+    });
+    let attachments = json!([{
+        "path": "2", "filename": "invoice.pdf", "content_type": "application/pdf",
+        "content_id": null, "size": 20480, "inline": false,
+    }]);
+    let tls = json!({"version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384"});
+    value(&MailEvent {
+        mail_id: id(),
+        mailbox_id: id(),
+        mailbox: if received { "Inbox" } else { "Sent" },
+        thread_id: id(),
+        envelope: received.then_some(envelope),
+        internet_message_id: Some("<a1@example.net>"),
+        headers: &headers,
+        subject: "Re: Welcome",
+        from: &bob,
+        to: &alice,
+        cc: &json!([]),
+        text: Some("Thank you!\n"),
+        html: None,
+        attachments: &attachments,
+        size_bytes: 29_012,
+        tls: received.then_some(&tls),
+        list: false,
+        automated: false,
+        dsn: false,
+        refers_to: Some(id()),
+    })
+}
+
+fn suppression() -> Value {
+    value(&SuppressionEvent {
+        suppression_id: id(),
+        address: "bob+news@example.net",
+        base_address: "bob@example.net",
+        reason: "bounce",
+        delivery_id: Some(id()),
+    })
+}
+
+fn webhook(reason: &str) -> Value {
+    value(&WebhookEvent {
+        webhook_id: id(),
+        account_id: id(),
+        url: "https://example.test/hooks/mail",
+        reason,
+    })
+}

@@ -1,0 +1,232 @@
+//! Schemas of what events say, as the core writes it. More fields may be added.
+
+use std::collections::BTreeMap;
+
+use utoipa::ToSchema;
+
+use super::mail_shapes::MailAddress;
+
+/// What `message.*` events say.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct MessageEventData {
+    /// The message.
+    message_id: String,
+    /// Header field Message-ID, with angle brackets.
+    internet_message_id: String,
+    /// Reverse-path.
+    mail_from: String,
+    /// Header field From.
+    from: String,
+    /// Subject.
+    subject: String,
+    /// Recipients of the envelope, with their deliveries.
+    deliveries: Vec<MessageEventDelivery>,
+    /// The caller's tags.
+    tags: Vec<String>,
+    /// The caller's metadata.
+    metadata: BTreeMap<String, String>,
+    /// It went to the sandbox.
+    sandbox: bool,
+}
+
+/// A delivery and its recipient.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct MessageEventDelivery {
+    /// The delivery.
+    id: String,
+    /// Address of the envelope.
+    recipient: String,
+}
+
+/// What `delivery.*` events say.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct DeliveryEventData {
+    /// The message.
+    message_id: String,
+    /// The delivery.
+    delivery_id: String,
+    /// Header field Message-ID, with angle brackets.
+    internet_message_id: String,
+    /// Reverse-path.
+    sender: String,
+    /// Address of the envelope.
+    recipient: String,
+    /// Subject.
+    subject: String,
+    /// The caller's tags.
+    tags: Vec<String>,
+    /// The caller's metadata.
+    metadata: BTreeMap<String, String>,
+    /// Number of the attempt, from 1.
+    attempt: u16,
+    /// Code of the other server's reply; null when there was none.
+    smtp_code: Option<u16>,
+    /// Enhanced status code (RFC 3463).
+    enhanced_code: Option<String>,
+    /// Full text of the reply, or what went wrong.
+    reply: String,
+    /// Host that replied.
+    remote_mta: Option<String>,
+    /// Its address.
+    remote_address: Option<String>,
+    /// When the next attempt is due.
+    #[schema(format = DateTime)]
+    next_attempt_at: Option<String>,
+    /// This failure has just put the recipient on the suppression list.
+    suppressing: bool,
+    /// It went to the sandbox.
+    sandbox: bool,
+}
+
+/// What `mail.*` events say.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct MailEventData {
+    /// The mail: `GET /v1/mail/{id}`.
+    mail_id: String,
+    /// Where it is.
+    mailbox_id: String,
+    /// Name of the mailbox.
+    mailbox: String,
+    /// Its conversation.
+    thread_id: String,
+    /// Reverse-path and recipient, when it came by SMTP.
+    envelope: Option<MailEventEnvelope>,
+    /// Header field Message-ID, with angle brackets.
+    internet_message_id: Option<String>,
+    /// Parsed header.
+    headers: MailEventHeaders,
+    /// Subject.
+    subject: String,
+    /// Addresses of From.
+    from: Vec<MailAddress>,
+    /// Addresses of To.
+    to: Vec<MailAddress>,
+    /// Addresses of Cc.
+    cc: Vec<MailAddress>,
+    /// Plain text, at most 1 MiB.
+    text: Option<String>,
+    /// HTML as it came, not sanitised, at most 1 MiB.
+    html: Option<String>,
+    /// Files.
+    attachments: Vec<MailEventAttachment>,
+    /// Octets of the whole mail.
+    size_bytes: u64,
+    /// Protection of the connection it came over; null without TLS.
+    tls: Option<EventTls>,
+    /// Came through a mailing list.
+    list: bool,
+    /// Made by a program: bounce, list, auto-reply.
+    automated: bool,
+    /// A delivery report.
+    dsn: bool,
+    /// The message of ours that it answers or reports about.
+    refers_to: Option<String>,
+}
+
+/// Envelope of a mail that came in.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct MailEventEnvelope {
+    /// Reverse-path; empty for the null sender.
+    mail_from: String,
+    /// Forward-path that led here.
+    rcpt_to: String,
+    /// Client's address.
+    remote_address: Option<String>,
+    /// What the client called itself.
+    helo: String,
+}
+
+/// Header of a mail, parsed.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct MailEventHeaders {
+    /// Date, RFC 3339.
+    #[schema(format = DateTime)]
+    date: Option<String>,
+    /// Subject, decoded.
+    subject: Option<String>,
+    /// From.
+    from: Vec<MailAddress>,
+    /// Sender.
+    sender: Vec<MailAddress>,
+    /// Reply-To.
+    reply_to: Vec<MailAddress>,
+    /// To.
+    to: Vec<MailAddress>,
+    /// Cc.
+    cc: Vec<MailAddress>,
+    /// Bcc.
+    bcc: Vec<MailAddress>,
+    /// Message-IDs of In-Reply-To.
+    in_reply_to: Vec<String>,
+    /// Message-IDs of References.
+    references: Vec<String>,
+    /// Message-ID.
+    message_id: Option<String>,
+}
+
+/// A file of a mail.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct MailEventAttachment {
+    /// Place in the structure: `GET /v1/mail/{id}/parts/{path}`.
+    path: String,
+    /// File name, if the message gives one.
+    filename: Option<String>,
+    /// Media type as the message says it.
+    content_type: String,
+    /// Content-ID without angle brackets.
+    content_id: Option<String>,
+    /// Octets when decoded.
+    size: u64,
+    /// Belongs beside the HTML.
+    inline: bool,
+}
+
+/// TLS protection of a connection.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct EventTls {
+    /// Protocol.
+    #[schema(example = "TLSv1.3")]
+    version: String,
+    /// Cipher suite by its IANA name.
+    #[schema(example = "TLS_AES_256_GCM_SHA384")]
+    cipher: String,
+}
+
+/// What `suppression.*` events say.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct SuppressionEventData {
+    /// The entry.
+    suppression_id: String,
+    /// The address that gave the reason.
+    address: String,
+    /// The base address that is suppressed.
+    base_address: String,
+    /// `bounce`, `complaint` or `manual`.
+    #[schema(example = "bounce")]
+    reason: String,
+    /// The delivery that gave the reason.
+    delivery_id: Option<String>,
+}
+
+/// What `webhook.*` events say.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct WebhookEventData {
+    /// The endpoint.
+    webhook_id: String,
+    /// Its account.
+    account_id: String,
+    /// Where it is.
+    url: String,
+    /// Why.
+    reason: String,
+}

@@ -1,0 +1,375 @@
+//! `/v1/webhooks`: endpoints of the caller's account, and what became of calling them.
+
+use std::collections::BTreeMap;
+
+use axum::{Json, http::StatusCode, http::request::Parts};
+use posthouse_core::{
+    Id, id,
+    page::PageRequest,
+    webhooks::{self, NewWebhook, WebhookPatch},
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::fields::{PageParams, present};
+use crate::{
+    answer::{List, New},
+    extract::{Caller, Create, Json as JsonBody, Params, PathId, idempotency_key},
+    problem::ApiResult,
+    state::ApiState,
+};
+
+pub(crate) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list_webhooks, create_webhook))
+        .routes(routes!(get_webhook, update_webhook, delete_webhook))
+        .routes(routes!(get_webhook_secret))
+        .routes(routes!(test_webhook))
+        .routes(routes!(list_webhook_deliveries))
+}
+
+/// A webhook endpoint, without its secret.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Webhook {
+    /// Identifier.
+    #[schema(value_type = String, example = "whk_01k6h3v9x8e7ktq2w5m4n1r0sa")]
+    id: Id<id::Webhook>,
+    /// Whose endpoint it is.
+    #[schema(value_type = String, example = "acc_01k6h3v9x8e7ktq2w5m4n1r0sa")]
+    account_id: Id<id::Account>,
+    /// Where it is, in normal form.
+    #[schema(example = "https://example.test/hooks/mail")]
+    url: String,
+    /// For people.
+    description: String,
+    /// Names of event types, groups such as `delivery.*`, or `*`.
+    #[schema(example = json!(["delivery.*", "mail.received"]))]
+    event_types: Vec<String>,
+    /// Header fields that go with every request.
+    #[schema(example = json!({"Authorization": "Bearer 2f7c"}))]
+    headers: BTreeMap<String, String>,
+    /// It is called.
+    #[schema(example = true)]
+    enabled: bool,
+    /// Why it is not called.
+    disabled_reason: Option<String>,
+    /// When it was made.
+    #[serde(with = "posthouse_core::time::millis")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T10:00:00.000Z")]
+    created_at: OffsetDateTime,
+    /// When it was last changed.
+    #[serde(with = "posthouse_core::time::millis")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T10:00:00.000Z")]
+    updated_at: OffsetDateTime,
+}
+
+impl From<webhooks::Webhook> for Webhook {
+    fn from(webhook: webhooks::Webhook) -> Self {
+        Self {
+            id: webhook.id,
+            account_id: webhook.account_id,
+            url: webhook.url,
+            description: webhook.description,
+            event_types: webhook.event_types,
+            headers: webhook.headers,
+            enabled: webhook.enabled,
+            disabled_reason: webhook.disabled_reason,
+            created_at: webhook.created_at,
+            updated_at: webhook.updated_at,
+        }
+    }
+}
+
+/// A new webhook endpoint with its secret.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CreatedWebhook {
+    /// Checks signatures: `whsec_` and 32 octets in base64.
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    secret: String,
+    /// The endpoint.
+    #[serde(flatten)]
+    webhook: Webhook,
+}
+
+/// The secret of a webhook endpoint.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WebhookSecret {
+    /// Checks signatures: `whsec_` and 32 octets in base64.
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    secret: String,
+}
+
+/// A test that was asked for.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WebhookTest {
+    /// The event `webhook.test` that is sent.
+    #[schema(value_type = String, example = "evt_01k6h3v9x8e7ktq2w5m4n1r0sa")]
+    event_id: Id<id::Event>,
+}
+
+/// A webhook endpoint to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewWebhook, example = json!({
+    "url": "https://example.test/hooks/mail", "event_types": ["delivery.*", "mail.received"],
+}))]
+pub(crate) struct NewWebhookBody {
+    /// `https` or `http`, without user name and fragment, at a public address on port 443 or 80;
+    /// the administrator can allow other networks.
+    url: String,
+    /// For people, at most 500 characters.
+    description: Option<String>,
+    /// Names of event types, groups such as `delivery.*`, or `*`; all by default.
+    event_types: Option<Vec<String>>,
+    /// At most 20 header fields that go with every request.
+    headers: Option<BTreeMap<String, String>>,
+    /// It is called; true by default.
+    enabled: Option<bool>,
+}
+
+impl From<NewWebhookBody> for NewWebhook {
+    fn from(body: NewWebhookBody) -> Self {
+        Self {
+            url: body.url,
+            description: body.description.unwrap_or_default(),
+            event_types: body.event_types.unwrap_or_else(|| vec!["*".to_owned()]),
+            headers: body.headers.unwrap_or_default(),
+            enabled: body.enabled.unwrap_or(true),
+        }
+    }
+}
+
+/// Changes of a webhook endpoint (RFC 7396): absent fields stay.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = WebhookPatch, example = json!({"enabled": false}))]
+pub(crate) struct WebhookPatchBody {
+    /// Where it is.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    url: Option<String>,
+    /// For people, at most 500 characters.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    description: Option<String>,
+    /// Names of event types, groups such as `delivery.*`, or `*`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    event_types: Option<Vec<String>>,
+    /// Header fields to set; null removes one.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    headers: Option<BTreeMap<String, Option<String>>>,
+    /// It is called. An endpoint that is enabled again gets what happened meanwhile, as far as the
+    /// event log still has it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    enabled: Option<bool>,
+}
+
+impl From<WebhookPatchBody> for WebhookPatch {
+    fn from(body: WebhookPatchBody) -> Self {
+        Self {
+            url: body.url,
+            description: body.description,
+            event_types: body.event_types,
+            headers: body.headers,
+            enabled: body.enabled,
+        }
+    }
+}
+
+/// One call of a webhook endpoint.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WebhookDelivery {
+    /// Identifier.
+    #[schema(value_type = String, example = "whd_01k6h3v9x8e7ktq2w5m4n1r0sa")]
+    id: Id<id::WebhookDelivery>,
+    /// The endpoint.
+    #[schema(value_type = String, example = "whk_01k6h3v9x8e7ktq2w5m4n1r0sa")]
+    webhook_id: Id<id::Webhook>,
+    /// The event.
+    #[schema(value_type = String, example = "evt_01k6h3v9x8e7ktq2w5m4n1r0sa")]
+    event_id: Id<id::Event>,
+    /// Its type.
+    #[schema(example = "delivery.delivered")]
+    event_type: String,
+    /// Its position in the account's log.
+    #[schema(example = 17)]
+    seq: i64,
+    /// Number of the attempt, from 1.
+    #[schema(example = 1)]
+    attempt: i16,
+    /// When it began.
+    #[serde(with = "posthouse_core::time::millis")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T10:00:00.000Z")]
+    started_at: OffsetDateTime,
+    /// How long it took, in milliseconds.
+    #[schema(example = 42)]
+    duration_ms: i32,
+    /// The endpoint answered 2xx.
+    #[schema(example = true)]
+    succeeded: bool,
+    /// First 4 KiB of what was sent.
+    request_body: String,
+    /// HTTP status of the answer; null when there was none.
+    #[schema(example = 200)]
+    response_status: Option<i16>,
+    /// First 4 KiB of the answer.
+    response_body: Option<String>,
+    /// What went wrong when there was no answer.
+    error: Option<String>,
+    /// When the next attempt was to be; null: there is no other.
+    #[serde(with = "posthouse_core::time::millis::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_attempt_at: Option<OffsetDateTime>,
+}
+
+impl From<webhooks::WebhookDelivery> for WebhookDelivery {
+    fn from(delivery: webhooks::WebhookDelivery) -> Self {
+        Self {
+            id: delivery.id,
+            webhook_id: delivery.webhook_id,
+            event_id: delivery.event_id,
+            event_type: delivery.event_type,
+            seq: delivery.seq,
+            attempt: delivery.attempt,
+            started_at: delivery.started_at,
+            duration_ms: delivery.duration_ms,
+            succeeded: delivery.succeeded,
+            request_body: delivery.request_body,
+            response_status: delivery.response_status,
+            response_body: delivery.response_body,
+            error: delivery.error,
+            next_attempt_at: delivery.next_attempt_at,
+        }
+    }
+}
+
+/// List webhook endpoints
+///
+/// Those of the account, newest first.
+#[utoipa::path(get, path = "/webhooks", tag = "webhooks", params(PageParams),
+    security(("api_key" = ["webhooks:read"])),
+    responses((status = 200, description = "A page of endpoints", body = List<Webhook>)))]
+async fn list_webhooks(
+    Caller(cx): Caller,
+    Params(page): Params<PageRequest>,
+) -> ApiResult<Json<List<Webhook>>> {
+    Ok(List::page(webhooks::list(&cx, &page).await?))
+}
+
+/// Create a webhook endpoint
+///
+/// It gets the events that happen from now on, each as a POST that is signed by the Standard
+/// Webhooks scheme with the `secret` of the answer. An account has at most 50 endpoints.
+#[utoipa::path(post, path = "/webhooks", tag = "webhooks", request_body = NewWebhookBody,
+    security(("api_key" = ["webhooks:write"])),
+    responses((status = 201, description = "The endpoint and its secret", body = CreatedWebhook,
+        headers(("Location" = String, description = "Where it is")))))]
+async fn create_webhook(
+    Create { cx, body }: Create<NewWebhookBody>,
+) -> ApiResult<New<CreatedWebhook>> {
+    let created = webhooks::create(&cx, body.into()).await?;
+    Ok(New::created(created, "/v1/webhooks", |created| {
+        let id = created.webhook.id.to_string();
+        (id, CreatedWebhook { secret: created.secret, webhook: created.webhook.into() })
+    }))
+}
+
+/// Get a webhook endpoint
+///
+/// Everything but the secret.
+#[utoipa::path(get, path = "/webhooks/{id}", tag = "webhooks",
+    security(("api_key" = ["webhooks:read"])),
+    params(("id" = String, Path, description = "Endpoint", example = "whk_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 200, description = "The endpoint", body = Webhook)))]
+async fn get_webhook(
+    Caller(cx): Caller,
+    PathId(webhook): PathId<id::Webhook>,
+) -> ApiResult<Json<Webhook>> {
+    Ok(Json(webhooks::find(&cx, webhook).await?.into()))
+}
+
+/// Change a webhook endpoint
+///
+/// A JSON merge patch: absent fields stay as they are. An endpoint that is enabled again gets what
+/// happened meanwhile, as far as the event log still has it.
+#[utoipa::path(patch, path = "/webhooks/{id}", tag = "webhooks", request_body = WebhookPatchBody,
+    security(("api_key" = ["webhooks:write"])),
+    params(("id" = String, Path, description = "Endpoint", example = "whk_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 200, description = "The endpoint as it is now", body = Webhook)))]
+async fn update_webhook(
+    Caller(cx): Caller,
+    PathId(webhook): PathId<id::Webhook>,
+    JsonBody(patch): JsonBody<WebhookPatchBody>,
+) -> ApiResult<Json<Webhook>> {
+    Ok(Json(webhooks::update(&cx, webhook, patch.into()).await?.into()))
+}
+
+/// Delete a webhook endpoint
+///
+/// With its history. Requests in progress are broken off.
+#[utoipa::path(delete, path = "/webhooks/{id}", tag = "webhooks",
+    security(("api_key" = ["webhooks:write"])),
+    params(("id" = String, Path, description = "Endpoint", example = "whk_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 204, description = "It is gone")))]
+async fn delete_webhook(
+    Caller(cx): Caller,
+    PathId(webhook): PathId<id::Webhook>,
+) -> ApiResult<StatusCode> {
+    webhooks::delete(&cx, webhook).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Get the secret of a webhook endpoint
+///
+/// Whoever has it can forge events: keep it as you keep a password.
+#[utoipa::path(get, path = "/webhooks/{id}/secret", tag = "webhooks",
+    security(("api_key" = ["webhooks:write"])),
+    params(("id" = String, Path, description = "Endpoint", example = "whk_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 200, description = "The secret", body = WebhookSecret)))]
+async fn get_webhook_secret(
+    Caller(cx): Caller,
+    PathId(webhook): PathId<id::Webhook>,
+) -> ApiResult<Json<WebhookSecret>> {
+    Ok(Json(WebhookSecret { secret: webhooks::secret(&cx, webhook).await? }))
+}
+
+/// Test a webhook endpoint
+///
+/// Sends an event `webhook.test` to this endpoint alone, whatever types it wants. See its
+/// deliveries for what came of it. Refused while the endpoint is disabled.
+#[utoipa::path(post, path = "/webhooks/{id}/test", tag = "webhooks",
+    security(("api_key" = ["webhooks:write"])),
+    params(("id" = String, Path, description = "Endpoint", example = "whk_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 202, description = "The test is on its way", body = WebhookTest,
+        headers(("Location" = String, description = "The endpoint")))))]
+async fn test_webhook(
+    Caller(cx): Caller,
+    PathId(webhook): PathId<id::Webhook>,
+    parts: Parts,
+) -> ApiResult<New<WebhookTest>> {
+    let cx = cx.with_idempotency(idempotency_key(&parts, &[])?);
+    let created = webhooks::test(&cx, webhook).await?;
+    let answer = |event_id| (webhook.to_string(), WebhookTest { event_id });
+    Ok(New::created(created, "/v1/webhooks", answer).accepted())
+}
+
+/// List calls of a webhook endpoint
+///
+/// Every attempt of the last 30 days, newest first.
+#[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "webhooks",
+    security(("api_key" = ["webhooks:read"])),
+    params(("id" = String, Path, description = "Endpoint", example = "whk_01k6h3v9x8e7ktq2w5m4n1r0sa"),
+        PageParams),
+    responses((status = 200, description = "A page of calls", body = List<WebhookDelivery>)))]
+async fn list_webhook_deliveries(
+    Caller(cx): Caller,
+    PathId(webhook): PathId<id::Webhook>,
+    Params(page): Params<PageRequest>,
+) -> ApiResult<Json<List<WebhookDelivery>>> {
+    Ok(List::page(webhooks::deliveries(&cx, webhook, &page).await?))
+}
