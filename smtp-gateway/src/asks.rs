@@ -91,9 +91,9 @@ impl Asks {
         self.actor = None;
     }
 
-    /// A2. Clients on this machine may call themselves what they like.
+    /// A2. The sandbox has no Internet to ask.
     async fn helo(&self, name: &str) -> Answer {
-        if self.facts.remote_address.is_loopback() {
+        if self.platform.config().sandbox {
             return Answer::Accepted;
         }
         let name = domain::normalise(name).unwrap_or_else(|_| name.to_ascii_lowercase());
@@ -182,16 +182,22 @@ impl Asks {
             },
         };
         self.facts.smtputf8 = params.smtputf8;
-        self.recipients = if self.kind == ListenerKind::Mx {
-            if let Err(error) = inbound::check_sender(&self.platform, &mail_from).await {
-                return refused(&error, Stage::Sender);
-            }
-            Recipients::Local(Vec::new())
-        } else {
-            Recipients::Any(Vec::new())
+        if let Err(error) = self.check_sender(&mail_from).await {
+            return refused(&error, Stage::Sender);
+        }
+        self.recipients = match self.kind {
+            ListenerKind::Mx => Recipients::Local(Vec::new()),
+            ListenerKind::Submission | ListenerKind::Submissions => Recipients::Any(Vec::new()),
         };
         self.mail_from = mail_from;
         Answer::Accepted
+    }
+
+    async fn check_sender(&self, mail_from: &ReversePath) -> Result<()> {
+        match self.kind {
+            ListenerKind::Mx => inbound::check_sender(&self.platform, mail_from).await,
+            _ => messages::check_sender(&self.cx()?, mail_from).await,
+        }
     }
 
     async fn recipient(&mut self, path: ForwardPath) -> Answer {

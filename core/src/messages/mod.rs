@@ -13,8 +13,9 @@ use posthouse_mail::{address::Address, compose::Draft};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub use prepare::check::faults;
 pub use read::{deliveries, find, list, raw};
-pub use submit::{check_recipient, submit};
+pub use submit::{check_recipient, check_sender, submit};
 
 use crate::id::{self, Delivery, Id};
 

@@ -1,6 +1,6 @@
 //! From a request to rows: all checks, then composing, signing and hashing.
 
-mod check;
+pub(super) mod check;
 mod content;
 
 use std::{
@@ -62,7 +62,7 @@ pub(super) struct Finished {
 
 /// Checks `new` and makes everything that the writer needs.
 pub(super) async fn prepare(cx: &Cx, mut new: NewMessage) -> Result<Prepared> {
-    check::faults(cx, &new)?;
+    check::require_no_faults(cx, &new)?;
     let inspected = content::inspect(&new.content)?;
     let sender = check::sender(cx, &new, inspected.as_ref()).await?;
     let duplicates = remove_duplicates(&mut new.recipients);

@@ -2,7 +2,7 @@
 
 use posthouse_mail::address::Address;
 
-use super::{NewMessage, Submission, prepare};
+use super::{NewMessage, ReversePath, Submission, prepare};
 use crate::{
     cx::Cx,
     error::{Error, Result},
@@ -35,6 +35,18 @@ pub async fn submit(cx: &Cx, new: NewMessage) -> Result<Created<Submission>> {
         "message accepted"
     );
     Ok(Created::fresh(submission))
+}
+
+/// Whether the caller may send with this reverse-path; [`submit`] asks again, and about From (B3).
+///
+/// # Errors
+/// `Forbidden`, `SenderNotAllowed`, `DomainDisabled`, `Unavailable`.
+pub async fn check_sender(cx: &Cx, mail_from: &ReversePath) -> Result<()> {
+    cx.require(Scope::Send)?;
+    match mail_from {
+        ReversePath::Null => Ok(()),
+        ReversePath::Address(address) => prepare::check::allowed(cx, address).await.map(drop),
+    }
 }
 
 /// Whether a message of the caller may go to `recipient`: an unknown address in a domain of ours is

@@ -12,8 +12,20 @@ use crate::{
 const MAX_TAGS: usize = 20;
 const MAX_METADATA: usize = 50;
 
-/// Faults of the request itself.
-pub(super) fn faults(cx: &Cx, new: &NewMessage) -> Result<()> {
+/// Refuses a request with faults.
+pub(super) fn require_no_faults(cx: &Cx, new: &NewMessage) -> Result<()> {
+    let faults = faults(cx, new);
+    if !faults.is_empty() {
+        return Err(Error::InvalidInput(faults));
+    }
+    if new.recipients.len() > MAX_RECIPIENTS {
+        return Err(Error::TooManyRecipients { limit: MAX_RECIPIENTS });
+    }
+    Ok(())
+}
+
+/// Every fault of the request itself, so that a door can tell them together with its own.
+pub fn faults(cx: &Cx, new: &NewMessage) -> Vec<FieldError> {
     let mut faults = Vec::new();
     if let Content::Composed(draft) = &new.content {
         faults.extend(draft.faults().into_iter().map(|fault| FieldError {
@@ -28,13 +40,7 @@ pub(super) fn faults(cx: &Cx, new: &NewMessage) -> Result<()> {
     }
     times(cx, &new.options, &mut faults);
     labels(&new.options, &mut faults);
-    if !faults.is_empty() {
-        return Err(Error::InvalidInput(faults));
-    }
-    if new.recipients.len() > MAX_RECIPIENTS {
-        return Err(Error::TooManyRecipients { limit: MAX_RECIPIENTS });
-    }
-    Ok(())
+    faults
 }
 
 fn times(cx: &Cx, options: &Options, faults: &mut Vec<FieldError>) {
@@ -109,7 +115,8 @@ pub(super) async fn sender(
     Ok(Sender { from, domain, mail_from })
 }
 
-async fn allowed(
+/// Whether the caller may send as `address`.
+pub(in crate::messages) async fn allowed(
     cx: &Cx,
     address: &Address,
 ) -> Result<std::sync::Arc<crate::accounts::DomainInfo>> {
