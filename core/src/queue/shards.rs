@@ -98,6 +98,14 @@ impl Shards {
         lease.ok_or_else(|| Error::unavailable("this node owns no part of the queue yet"))
     }
 
+    /// Waits until new messages can be taken, but not longer than `patience`.
+    pub(crate) async fn wait_until_open(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while self.pick().is_err() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// The epoch under which this node owns `shard`.
     pub(crate) fn epoch(&self, shard: u8) -> Option<i64> {
         self.read().epochs.get(&shard).copied()

@@ -13,6 +13,9 @@ use crate::{error::Result, platform::Platform, queue, webhooks};
 /// How long deliveries in progress may take to end at shutdown.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// How long a start waits for a part of the queue; then the doors open without.
+const JOIN_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What this node does.
 #[derive(Debug, Clone)]
 pub struct Roles {
@@ -76,6 +79,10 @@ pub async fn start(platform: &Platform, node: &str, roles: &Roles) -> Result<Wor
     }
     if roles.jobs {
         workers.makers.spawn(housekeeping::run(platform.clone(), making()));
+    }
+    if roles.delivery {
+        // Else the first callers would be told to come back.
+        platform.queue().shards.wait_until_open(JOIN_PATIENCE).await;
     }
     Ok(workers)
 }
