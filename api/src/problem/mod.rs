@@ -292,6 +292,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_table_is_committed() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == errors_markdown(),
+            "docs/errors.md is out of date: run `cargo run -p posthouse-api --example errors`"
+        );
+    }
+
     #[tokio::test]
     async fn problems_tell_faults_but_never_causes() {
         let id: Id<Request> = "req_01k6h3v9x8e7ktq2w5m4n1r0sa".parse().unwrap();

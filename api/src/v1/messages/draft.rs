@@ -28,23 +28,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// A message of the core, and what was wrong with the request so far.
 pub(super) struct Converted {
     pub new: NewMessage,
-    faults: Vec<FieldError>,
-    single: Single,
-}
-
-impl Converted {
-    /// The message, unless the request has faults; those of the core are told with ours.
-    pub(super) fn check(
-        self,
-        find: impl FnOnce(&NewMessage) -> Vec<FieldError>,
-    ) -> Result<NewMessage, Vec<FieldError>> {
-        let mut faults = self.faults;
-        let found = find(&self.new).into_iter();
-        faults.extend(
-            found.map(|fault| FieldError { pointer: self.single.pointer(fault.pointer), ..fault }),
-        );
-        if faults.is_empty() { Ok(self.new) } else { Err(faults) }
-    }
+    pub faults: Vec<FieldError>,
+    pub single: Single,
 }
 
 /// Makes a message of the core; `files` are attached after those of the request.
@@ -98,9 +83,13 @@ impl Single {
         Self(fields.iter().filter(|(_, list)| single(list)).map(|(pointer, _)| *pointer).collect())
     }
 
-    fn pointer(&self, pointer: String) -> String {
-        let field = pointer.strip_suffix("/0").filter(|field| self.0.contains(field));
-        field.map(str::to_owned).unwrap_or(pointer)
+    /// A fault that the core found, with the pointer that fits the request.
+    pub(super) fn fit(&self, fault: FieldError) -> FieldError {
+        let field = fault.pointer.strip_suffix("/0").filter(|field| self.0.contains(field));
+        match field {
+            Some(field) => FieldError { pointer: field.to_owned(), ..fault },
+            None => fault,
+        }
     }
 }
 

@@ -170,7 +170,7 @@ mod tests {
     fn send(query: &str, content: &'static str) -> Result<NewMessage, Vec<FieldError>> {
         let params = RawParams::from_params(&mut Reader::new(query));
         let converted = convert(params, Bytes::from_static(content.as_bytes()));
-        converted.check(|_| Vec::new())
+        if converted.faults.is_empty() { Ok(converted.new) } else { Err(converted.faults) }
     }
 
     fn recipients(new: &NewMessage) -> Vec<String> {

@@ -40,11 +40,21 @@ pub(super) async fn converted(
     Ok(job.await.map_err(Error::internal)?)
 }
 
-/// Hands the message to the core, and spells the answer.
+/// Hands the message to the core, and spells the answer. Faults of ours and of the core are told
+/// together; a request without faults of ours goes to the core at once, which knows replays.
 pub(super) async fn submit(cx: &Cx, converted: Converted) -> ApiResult<New<Submission>> {
     cx.require(Scope::Send)?;
-    let new = converted.check(|new| messages::faults(cx, new)).map_err(Problem::invalid)?;
-    let created = messages::submit(cx, new).await?;
+    let Converted { new, mut faults, single } = converted;
+    if !faults.is_empty() {
+        faults.extend(messages::faults(cx, &new).into_iter().map(|fault| single.fit(fault)));
+        return Err(Problem::invalid(faults));
+    }
+    let created = messages::submit(cx, new).await.map_err(|error| match error {
+        Error::InvalidInput(faults) => {
+            Error::InvalidInput(faults.into_iter().map(|fault| single.fit(fault)).collect())
+        }
+        other => other,
+    })?;
     let answer = New::created(created, "/v1/messages", |submission| {
         (submission.id.to_string(), submission.into())
     });

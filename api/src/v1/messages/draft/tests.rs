@@ -16,13 +16,12 @@ fn read(value: &Value) -> Result<input::NewMessage, Problem> {
 
 /// Converts, with the faults that the composer finds; the core adds those of its own.
 fn checked(value: &Value) -> Result<NewMessage, Vec<FieldError>> {
-    convert(read(value).unwrap(), Vec::new()).check(|new| {
-        let Content::Composed(draft) = &new.content else { panic!("not composed") };
-        let fault = |fault: posthouse_mail::compose::Fault| {
-            FieldError::new(fault.pointer, fault.code, fault.detail)
-        };
-        draft.faults().into_iter().map(fault).collect()
-    })
+    let Converted { new, mut faults, single } = convert(read(value).unwrap(), Vec::new());
+    let Content::Composed(draft) = &new.content else { panic!("not composed") };
+    for fault in draft.faults() {
+        faults.push(single.fit(FieldError::new(fault.pointer, fault.code, fault.detail)));
+    }
+    if faults.is_empty() { Ok(new) } else { Err(faults) }
 }
 
 fn pointers(value: &Value) -> Vec<String> {
