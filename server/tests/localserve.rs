@@ -153,6 +153,8 @@ fn check_files(server: &Running) {
         let mode = fs::metadata(server.data.join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
+    let mode = fs::metadata(server.data.join("blobs")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
     let authority = fs::read_to_string(server.text("tls_ca_file")).unwrap();
     assert!(authority.contains("BEGIN CERTIFICATE"));
     assert_eq!(server.json["account"]["address"], "posthouse@localhost");

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io::{ErrorKind, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -31,6 +31,14 @@ impl DataDir {
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Makes a directory in it that only the owner may enter.
+    pub(super) fn private_directory(&self, name: &str) -> Result<PathBuf> {
+        let path = self.file(name);
+        let done = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        done.with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(path)
     }
 
     /// The path of a file in it.

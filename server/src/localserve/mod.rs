@@ -102,7 +102,7 @@ impl Local {
         certificates: &LocalCertificates,
     ) -> Result<AppConfig> {
         let LocalCertificates { cert_file, key_file, .. } = certificates;
-        let core = self.options.core(self.data.file("blobs"));
+        let core = self.options.core(self.data.private_directory("blobs")?);
         Ok(AppConfig {
             node_name: NODE.to_owned(),
             pool: database.pool(NODE),
