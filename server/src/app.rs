@@ -31,9 +31,6 @@ use crate::{
 
 use doors::Doors;
 
-/// A start waits this long until messages can be taken.
-const READY_PATIENCE: Duration = Duration::from_secs(15);
-const READY_POLL: Duration = Duration::from_millis(5);
 /// Requests and SMTP transactions that are under way at a stop have this long.
 const DOORS_GRACE: Duration = Duration::from_secs(10);
 /// Then deliveries and webhook calls that are under way have this long.
@@ -193,7 +190,6 @@ impl App {
             limits: config.api,
             shutdown: doors.stopping.clone(),
         };
-        wait_until_ready(&platform).await;
         doors.open(config.listeners, state, config.smtp)?;
         Ok(Self { platform, addresses, doors, workers, _stopped: stopped.drop_guard() })
     }
@@ -225,20 +221,6 @@ impl App {
 async fn within(time: Duration, what: &str, end: impl Future<Output = ()>) {
     if tokio::time::timeout(time, end).await.is_err() {
         tracing::warn!("{what} took longer than {} s and are cut off", time.as_secs());
-    }
-}
-
-/// Waits for a part of the queue, which other nodes may have to give up first, so that the first
-/// requests are not refused. They will be, when it takes too long.
-async fn wait_until_ready(platform: &Platform) {
-    let ready = async {
-        while let Err(error) = platform.check_ready().await {
-            tracing::debug!(%error, "not ready yet");
-            tokio::time::sleep(READY_POLL).await;
-        }
-    };
-    if tokio::time::timeout(READY_PATIENCE, ready).await.is_err() {
-        tracing::warn!("no messages can be taken yet");
     }
 }
 
