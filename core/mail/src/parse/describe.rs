@@ -104,12 +104,11 @@ fn note(part: &mut Part, field: usize, value: &[u8]) {
 /// Text fit for JSON, databases and logs: control characters replaced.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| {
-            if crate::address::is_forbidden(c) {
-                '\u{fffd}'
-            } else {
-                c
-            }
+        .map(|c| match c {
+            // White space that the grammar allows; what shows it wants a space.
+            '\t' => ' ',
+            c if crate::address::is_forbidden(c) => '\u{fffd}',
+            c => c,
         })
         .collect()
 }
