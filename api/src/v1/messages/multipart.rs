@@ -7,7 +7,7 @@ use axum::{
     http::request::Parts,
 };
 use bytes::Bytes;
-use posthouse_core::{Cx, FieldError};
+use posthouse_core::{Cx, FieldError, Scope};
 use posthouse_mail::compose::{Disposition, File};
 use utoipa::ToSchema;
 
@@ -53,6 +53,8 @@ impl FromRequest<ApiState> for MultipartRequest {
     async fn from_request(request: Request, state: &ApiState) -> ApiResult<Self> {
         let (mut parts, body) = request.into_parts();
         let Caller(cx) = Caller::from_request_parts(&mut parts, state).await?;
+        // Before the upload; the operation asks again.
+        cx.require(Scope::Send)?;
         if media_type(&parts.headers).as_deref() != Some("multipart/form-data") {
             let detail = "this operation takes Content-Type: multipart/form-data";
             return Err(Problem::http(HttpCode::UnsupportedMediaType, detail));

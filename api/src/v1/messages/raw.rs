@@ -3,7 +3,7 @@
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use bytes::Bytes;
 use posthouse_core::{
-    Cx,
+    Cx, Scope,
     messages::{Content, MAX_RECIPIENTS, NewMessage, Options, Protocol},
 };
 use posthouse_mail::{
@@ -87,6 +87,8 @@ impl FromRequest<ApiState> for RawRequest {
     async fn from_request(request: Request, state: &ApiState) -> ApiResult<Self> {
         let (mut parts, body) = request.into_parts();
         let Caller(cx) = Caller::from_request_parts(&mut parts, state).await?;
+        // Before the upload; the operation asks again.
+        cx.require(Scope::Send)?;
         let Params(params) = Params::from_request_parts(&mut parts, state).await?;
         if media_type(&parts.headers).as_deref() != Some("message/rfc822") {
             let detail = "this operation takes Content-Type: message/rfc822";
