@@ -7,6 +7,7 @@
     reason = "a test that cannot go on ends"
 )]
 
+mod api;
 mod delivery;
 mod faults;
 mod inbound;

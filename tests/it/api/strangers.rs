@@ -1,0 +1,189 @@
+//! Nobody gets in without a credential, without the scope, or to what is somebody else's
+//! (THREATS 22). Walks the OpenAPI document: there is no list to forget an operation in.
+
+use posthouse_core::Scope;
+use posthouse_tests::{
+    app::App,
+    client::{Answer, Client},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// One operation of the document.
+struct Operation {
+    id: String,
+    method: Method,
+    path: String,
+    /// Scopes that let somebody in, any of them; none: open to everybody.
+    scopes: Option<Vec<String>>,
+    content_type: Option<String>,
+    example: Option<Value>,
+}
+
+impl Operation {
+    fn read(document: &Value, method: &str, path: &str, operation: &Value) -> Self {
+        let requirements = operation["security"].as_array().unwrap();
+        let is_open = requirements.iter().any(|one| one.as_object().unwrap().is_empty());
+        let scopes = requirements.iter().filter_map(|one| one["api_key"].as_array()).flatten();
+        let scopes = scopes.map(|scope| scope.as_str().unwrap().to_owned()).collect();
+        let content = operation["requestBody"]["content"].as_object();
+        let content = content.and_then(|content| content.iter().next());
+        Self {
+            id: operation["operationId"].as_str().unwrap().to_owned(),
+            method: method.to_uppercase().parse().unwrap(),
+            path: path.to_owned(),
+            scopes: (!is_open).then_some(scopes),
+            content_type: content.map(|(kind, _)| kind.clone()),
+            example: content.and_then(|(_, content)| example(document, content)),
+        }
+    }
+
+    /// The path with `id` in place of a parameter of that name, and something for the others.
+    fn place(&self, id: &str) -> String {
+        self.path.replace("{id}", id).replace("{path}", "1")
+    }
+
+    async fn ask(&self, client: &Client, id: &str) -> Answer {
+        let mut path = self.place(id);
+        if path.ends_with("/wait") {
+            path.push_str("?timeout_seconds=0");
+        }
+        let request = client.request(self.method.clone(), &path);
+        match (&self.example, &self.content_type) {
+            (Some(Value::String(text)), Some(kind)) => request.body(kind, text.clone()),
+            (Some(example), _) => request.json(example),
+            (None, Some(kind)) => request.body(kind, ""),
+            (None, None) => request,
+        }
+        .send()
+        .await
+    }
+
+    fn has_id(&self) -> bool {
+        self.path.contains("{id}")
+    }
+}
+
+fn example(document: &Value, content: &Value) -> Option<Value> {
+    if !content["example"].is_null() {
+        return Some(content["example"].clone());
+    }
+    let target = content["schema"]["$ref"].as_str()?.strip_prefix('#')?;
+    let example = document.pointer(target)?.get("example")?;
+    Some(example.clone())
+}
+
+async fn operations(app: &App) -> Vec<Operation> {
+    let document = app.anonymous().get("/openapi.json").await.expect(200).json;
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            operations.push(Operation::read(&document, method, path, operation));
+        }
+    }
+    assert!(operations.len() > 30);
+    operations
+}
+
+#[tokio::test]
+async fn every_operation_refuses_strangers() {
+    let app = App::test().start().await;
+    let wrong = app.anonymous().with_key("phk_0000000000000000000000000000000000000000000");
+    for operation in operations(&app).await {
+        if operation.scopes.is_none() {
+            continue;
+        }
+        let id = "msg_01k6h3v9x8e7ktq2w5m4n1r000";
+        let answer = operation.ask(&app.anonymous(), id).await;
+        let answer = answer.expect_problem(401, "unauthenticated");
+        assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer"));
+        operation.ask(&wrong, id).await.expect_problem(401, "invalid_credentials");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn every_operation_needs_its_scope_and_says_which() {
+    let app = App::test().start().await;
+    let alice = app.account("alice@example.test").await;
+    let things = Things::of(&app, &alice.http, &alice.account_id).await;
+    for operation in operations(&app).await {
+        let Some(scopes) = operation.scopes.as_ref().filter(|scopes| !scopes.is_empty()) else {
+            continue;
+        };
+        let all = Scope::ALL.iter().map(|scope| scope.as_str());
+        let others: Vec<_> = all.filter(|scope| !scopes.iter().any(|one| one == scope)).collect();
+        let name = format!("without {}", operation.id);
+        let key = json!({"name": name, "scopes": others});
+        let key = app.admin().post("/v1/api-keys", key).await.expect(201);
+        let client = app.anonymous().with_key(key["key"].as_str().unwrap());
+        let answer = operation.ask(&client, things.fitting(&operation)).await;
+        let answer = answer.expect_problem(403, "forbidden");
+        let detail = answer["detail"].as_str().unwrap();
+        let named = scopes.iter().any(|scope| detail.contains(scope.as_str()));
+        assert!(named, "{}: {detail}", operation.id);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_others_does_not_exist() {
+    let app = App::test().start().await;
+    let alice = app.account("alice@example.test").await;
+    let mallory = app.account("mallory@example.test").await;
+    let things = Things::of(&app, &alice.http, &alice.account_id).await;
+    for operation in operations(&app).await.iter().filter(|operation| operation.has_id()) {
+        let foreign = operation.ask(&mallory.http, things.fitting(operation)).await;
+        if foreign.status == 403 {
+            // Only administrators have such things at all.
+            let detail = foreign["detail"].as_str().unwrap();
+            assert!(detail.contains("admin:"), "{}: {foreign:?}", operation.id);
+            continue;
+        }
+        let foreign = foreign.expect_problem(404, "not_found");
+        let missing = operation.ask(&mallory.http, &things.missing(operation)).await;
+        let missing = missing.expect_problem(404, "not_found");
+        assert_eq!(foreign["detail"], missing["detail"], "{}", operation.id);
+        for malformed in ["x", "msg_", "msg_zzzzzzzzzzzzzzzzzzzzzzzzzz", "%00", "..%2f..%2fetc"] {
+            operation.ask(&mallory.http, malformed).await.expect_problem(404, "not_found");
+        }
+    }
+    app.stop().await;
+}
+
+/// Ids of things of one account.
+struct Things(Vec<(&'static str, String)>);
+
+impl Things {
+    async fn of(app: &App, http: &Client, account: &str) -> Self {
+        let message = json!({"from": "alice@example.test", "to": "alice@example.test",
+                             "subject": "Mine", "text": "Mine", "save_to_sent": true});
+        let message = http.post("/v1/messages", message).await.expect(202);
+        let mail = http.get("/v1/mail").await.expect(200);
+        let keys = http.get("/v1/api-keys").await.expect(200);
+        let domains = app.admin().get("/v1/domains").await.expect(200);
+        let webhook = json!({"url": "http://127.0.0.1:9/", "event_types": ["*"]});
+        let webhook = http.post("/v1/webhooks", webhook).await;
+        let webhook = webhook.json["id"].as_str().unwrap_or("whk_none").to_owned();
+        let first = |list: &Answer| list["data"][0]["id"].as_str().unwrap().to_owned();
+        Self(vec![
+            ("/messages/", message.id()),
+            ("/mail/", first(&mail)),
+            ("/api-keys/", first(&keys)),
+            ("/domains/", first(&domains)),
+            ("/accounts/", account.to_owned()),
+            ("/webhooks/", webhook),
+        ])
+    }
+
+    fn fitting(&self, operation: &Operation) -> &str {
+        let found = self.0.iter().find(|(place, _)| operation.path.contains(place));
+        found.map_or("none", |(_, id)| id.as_str())
+    }
+
+    /// An id of the right kind that nobody has.
+    fn missing(&self, operation: &Operation) -> String {
+        let (kind, _) = self.fitting(operation).split_once('_').unwrap();
+        format!("{kind}_01k6h3v9x8e7ktq2w5m4n1r000")
+    }
+}
