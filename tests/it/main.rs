@@ -14,5 +14,6 @@ mod inbound;
 mod interop;
 mod smtp_server;
 mod submission;
+mod webhooks;
 
 posthouse_tests::postgres_keeper!();

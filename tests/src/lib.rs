@@ -18,6 +18,7 @@ pub mod logs;
 pub mod person;
 pub mod postgres;
 pub mod proxy;
+pub mod receiver;
 mod server;
 pub mod sink;
 pub mod smtp_client;
