@@ -115,7 +115,7 @@ async fn what_was_due_while_postgres_was_away_is_delivered_after() {
     let script = Script::new().reply_once(Stage::Rcpt, "451 4.7.1 Later");
     let app = App::test()
         .breakable_postgres()
-        .retry_schedule(&[Duration::from_secs(60); 5])
+        .retry_schedule(&[Duration::from_mins(1); 5])
         .sink("mx.remote.test", script)
         .start()
         .await;
@@ -123,7 +123,7 @@ async fn what_was_due_while_postgres_was_away_is_delivered_after() {
     let message = alice.send(&["bob@remote.test"], "Due").await.id();
     alice.wait_for_status(&message, "deferred").await;
     app.postgres().cut().await;
-    app.advance(Duration::from_secs(120));
+    app.advance(Duration::from_mins(2));
     tokio::time::sleep(Duration::from_secs(2)).await;
     app.postgres().restore();
     alice.wait_for_status(&message, "delivered").await;

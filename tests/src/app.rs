@@ -28,6 +28,11 @@ use posthouse_core::{Config, ports::TestClock};
 use serde_json::json;
 use sqlx::PgPool;
 use tempfile::TempDir;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 
 use crate::{
     client::Client,
@@ -129,6 +134,7 @@ impl Builder {
             network,
             hosts: Mutex::default(),
             sinks: Mutex::default(),
+            forwards: Mutex::default(),
             db,
             database,
             proxy,
@@ -163,6 +169,7 @@ pub struct App {
     network: Network,
     hosts: Mutex<BTreeMap<String, IpAddr>>,
     sinks: Mutex<BTreeMap<String, Arc<Sink>>>,
+    forwards: Mutex<JoinSet<()>>,
     db: PgPool,
     database: Database,
     proxy: Option<PostgresProxy>,
@@ -259,6 +266,25 @@ impl App {
         drop(self.sinks().remove(host));
     }
 
+    /// Makes this server the mail exchanger `host`: what is delivered there comes in on its own
+    /// port for incoming mail.
+    pub async fn receive_at(&self, host: &str) {
+        let address = SocketAddr::new(self.add_host(host), self.network.port);
+        let (listener, own) = (TcpListener::bind(address).await.unwrap(), self.smtp_addr());
+        let forward = async move {
+            loop {
+                let Ok((mut from, _)) = listener.accept().await else { continue };
+                tokio::spawn(async move {
+                    if let Ok(mut to) = TcpStream::connect(own).await {
+                        // The end of a connection is not our concern.
+                        drop(copy_bidirectional(&mut from, &mut to).await);
+                    }
+                });
+            }
+        };
+        self.forwards().spawn(forward);
+    }
+
     /// Gives a name an address at which nobody listens until a sink of that name is started.
     pub fn add_host(&self, host: &str) -> IpAddr {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -325,6 +351,10 @@ impl App {
         self.server.as_ref().expect("a running server").addresses
     }
 
+    fn forwards(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.forwards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn sinks(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Sink>>> {
         self.sinks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -343,7 +373,7 @@ impl Network {
     /// Chooses 63 addresses that no other test uses, and a port that is free there.
     fn new() -> Self {
         let number = NETWORKS.fetch_add(1, Ordering::Relaxed);
-        let slot = (std::process::id().wrapping_mul(37) + number) % 0x3_ff00;
+        let slot = (std::process::id().wrapping_mul(37) + number) % 0x3_fb00;
         let first = u32::from(Ipv4Addr::new(127, 1, 0, 0)) + slot * 64;
         let any_port = SocketAddr::from((Ipv4Addr::from(first), 0));
         let probe = std::net::TcpListener::bind(any_port).unwrap();

@@ -85,9 +85,7 @@ impl Sink {
     #[expect(clippy::expect_used, reason = "a test cannot go on without its sink")]
     pub fn start_at(script: Script, addr: SocketAddr) -> Self {
         let listener = std::net::TcpListener::bind(addr).expect("a sink needs its address");
-        listener
-            .set_nonblocking(true)
-            .expect("a socket can be made non-blocking");
+        listener.set_nonblocking(true).expect("a socket can be made non-blocking");
         let addr = listener.local_addr().expect("a listener has an address");
         let listener = TcpListener::from_std(listener).expect("a sink runs in a runtime");
         let (sender, received) = watch::channel(0);
@@ -106,12 +104,7 @@ impl Sink {
             shared.clone(),
             stop.clone(),
         )));
-        Self {
-            addr,
-            shared,
-            received,
-            _stop: stop.drop_guard(),
-        }
+        Self { addr, shared, received, _stop: stop.drop_guard() }
     }
 
     /// Where it listens.
@@ -143,10 +136,7 @@ impl Sink {
     pub fn commands(&self, verb: &str) -> Vec<String> {
         let said = self.transcript();
         let commands = said.iter().filter_map(|line| line.strip_prefix("C: "));
-        commands
-            .filter(|line| line.starts_with(verb))
-            .map(str::to_owned)
-            .collect()
+        commands.filter(|line| line.starts_with(verb)).map(str::to_owned).collect()
     }
 
     /// How many connections were made so far.
@@ -159,10 +149,7 @@ impl Sink {
         let mut received = self.received.clone();
         let enough = received.wait_for(|count| *count >= n);
         if !matches!(tokio::time::timeout(timeout, enough).await, Ok(Ok(_))) {
-            anyhow::bail!(
-                "{} of {n} messages arrived within {timeout:?}",
-                self.count()
-            );
+            anyhow::bail!("{} of {n} messages arrived within {timeout:?}", self.count());
         }
         Ok(self.messages())
     }

@@ -17,7 +17,8 @@ async fn a_refused_recipient_gives_the_sender_a_report_that_refers_to_the_messag
     assert_eq!(failed["attempts"][0]["smtp_code"], 550);
     assert_eq!(failed["attempts"][0]["enhanced_code"], "5.1.1");
     let kinds = alice.event_types_of(&message.id()).await;
-    assert_eq!(&kinds[..2], ["message.accepted", "delivery.failed"]);
+    assert_eq!(kinds[0], "message.accepted");
+    assert!(kinds.contains(&"delivery.failed".to_owned()), "{kinds:?}");
 
     let mail = eventually("the report", async || alice.inbox().await.pop()).await;
     let raw = alice.raw_mail(mail["id"].as_str().unwrap()).await;

@@ -146,7 +146,7 @@ async fn a_message_that_ends_in_dots_arrives_unchanged() {
         .http
         .request(
             reqwest::Method::POST,
-            "/v1/messages/raw?mail_from=alice@example.test&rcpt_to=bob@remote.test",
+            "/v1/messages/raw?from=alice@example.test&to=bob@remote.test",
         )
         .body("message/rfc822", raw)
         .send()
@@ -163,8 +163,9 @@ async fn a_large_message_goes_through_the_blob_store_and_arrives_whole() {
     let app = App::test().sink("mx.remote.test", Script::new()).start().await;
     let alice = app.account("alice@example.test").await;
     // Does not compress, so it is as large in the store.
-    let noise: Vec<u8> =
-        (0..1_000_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+    let noise: Vec<u8> = (0..1_000_000_u64)
+        .map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0])
+        .collect();
     let content = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &noise);
     let message = json!({
         "to": ["bob@remote.test"], "subject": "Large", "text": "see attachment",

@@ -21,7 +21,7 @@ async fn a_scheduled_message_leaves_when_its_time_has_come() {
     });
     let message = alice.post_message(message).await.expect(202);
     assert_eq!(message["deliveries"][0]["status"], "scheduled");
-    app.advance(Duration::from_secs(2 * 3600));
+    app.advance(Duration::from_hours(2));
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(alice.statuses(&message.id()).await, ["scheduled"]);
     assert_eq!(app.sink("mx.remote.test").connections(), 0);

@@ -10,7 +10,10 @@ const LIMIT: usize = 100_000;
 
 #[tokio::test]
 async fn a_message_that_is_too_large_is_refused_and_the_next_one_is_taken() {
-    let app = app().configure(|config| config.message_size_limit = LIMIT as u64).start().await;
+    let app = app()
+        .configure(|config| config.message_size_limit = LIMIT.try_into().unwrap())
+        .start()
+        .await;
     let alice = app.account("alice@example.test").await;
     let mut client = app.smtp().await;
     assert!(client.command("EHLO client.test").await.offers(&format!("SIZE {LIMIT}")));
@@ -73,10 +76,9 @@ async fn a_thousand_recipients_are_taken_and_no_more() {
     let mut client = app.smtp().await;
     client.command("MAIL FROM:<bob@remote.test>").await.expect("250");
     for block in 0..10 {
-        let commands: String = (0..100)
-            .map(|number| format!("RCPT TO:<u{block}x{number}@example.test>\r\n"))
-            .collect();
-        client.send(commands).await;
+        let command = |number| format!("RCPT TO:<u{block}x{number}@example.test>\r\n");
+        let commands: Vec<_> = (0..100).map(command).collect();
+        client.send(commands.concat()).await;
         for _ in 0..100 {
             client.reply().await.expect("250");
         }

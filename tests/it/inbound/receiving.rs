@@ -131,11 +131,11 @@ async fn a_sender_whose_domain_takes_no_mail_is_refused() {
         ("bob@remote.test", "250"),
     ] {
         let mut client = app.smtp().await;
-        let mut said = client.command(&format!("MAIL FROM:<{sender}>")).await;
-        if said.code == 250 {
-            said = client.command("RCPT TO:<alice@example.test>").await;
+        let mut answer = client.command(&format!("MAIL FROM:<{sender}>")).await;
+        if answer.code == 250 {
+            answer = client.command("RCPT TO:<alice@example.test>").await;
         }
-        said.expect(reply);
+        answer.expect(reply);
     }
     app.stop().await;
 }
@@ -144,9 +144,9 @@ async fn a_sender_whose_domain_takes_no_mail_is_refused() {
 async fn a_full_account_refuses_for_now_and_keeps_nothing() {
     let app = app().start().await;
     let alice = app.account("alice@example.test").await;
-    let patch = json!({"quota_bytes": 2000});
+    let change = json!({"quota_bytes": 2000});
     let path = format!("/v1/accounts/{}", alice.account_id);
-    app.admin().patch(&path, patch).await.expect(200);
+    app.admin().patch(&path, change).await.expect(200);
     let mut client = app.smtp().await;
     let large = format!("{}{}", message("Large"), "All work and no play.\r\n".repeat(200));
     client.send_mail("bob@remote.test", "alice@example.test", &large).await.expect("452 4.2.2");

@@ -120,7 +120,7 @@ async fn a_raw_message_by_http_cannot_smuggle_either() {
             .to_vec();
         raw.extend_from_slice(candidate);
         raw.extend_from_slice(SMUGGLED.as_bytes());
-        let path = "/v1/messages/raw?mail_from=alice@example.test&rcpt_to=bob@foreign.test";
+        let path = "/v1/messages/raw?from=alice@example.test&to=bob@foreign.test";
         let request = alice.http.request(reqwest::Method::POST, path);
         let answer = request.body("message/rfc822", raw).send().await;
         assert!(matches!(answer.status, 202 | 422), "{candidate:?}: {answer:?}");

@@ -52,7 +52,7 @@ fn unescape(text: &str) -> Vec<u8> {
             b'r' => (b'\r', 1),
             b'n' => (b'\n', 1),
             b'0' => (0, 1),
-            b'x' => (u8::from_str_radix(&part[1..3], 16).unwrap(), 3),
+            b'x' => (u8::from_str_radix(part.get(1..3).unwrap(), 16).unwrap(), 3),
             other => panic!("unknown escape {other}"),
         };
         octets.push(octet);

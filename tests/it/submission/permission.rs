@@ -64,6 +64,7 @@ async fn an_unknown_recipient_of_our_own_is_refused_at_once() {
 #[tokio::test]
 async fn mail_to_somebody_here_goes_through_the_queue_into_the_inbox() {
     let app = App::test().start().await;
+    app.receive_at("mx.example.test").await;
     let alice = app.account("alice@example.test").await;
     let carol = app.account("carol@example.test").await;
     alice.submit(&["carol@example.test"], "Neighbour").await.expect("250 2.0.0");

@@ -18,8 +18,7 @@ fn raw(id: &str) -> String {
 }
 
 async fn by_http(alice: &Person, raw: &str) {
-    let path = "/v1/messages/raw?mail_from=alice@example.test\
-                &rcpt_to=bob@remote.test&rcpt_to=carol@remote.test";
+    let path = "/v1/messages/raw?from=alice@example.test&to=bob@remote.test&to=carol@remote.test";
     let request = alice.http.request(reqwest::Method::POST, path);
     request.body("message/rfc822", raw.to_owned()).send().await.expect(202);
 }
@@ -69,7 +68,8 @@ async fn traces(app: &App, alice: &Person, id: &str) -> Value {
     })
     .await;
     let row: Value = sqlx::query_scalar(
-        "SELECT to_json(row) FROM (SELECT mail_from, header_from, subject, size_bytes, recipients,
+        "SELECT to_json(row) FROM (SELECT mail_from, header_from, subject, recipients,
+            size_bytes - length(prefix) AS own_bytes,
             smtputf8, eight_bit, sandbox, tags, metadata, length(prefix) > 0 AS has_prefix,
             blob_hash IS NOT NULL AS has_blob
          FROM messages WHERE internet_message_id = $1) AS row",
@@ -143,7 +143,7 @@ async fn what_one_door_refuses_the_other_refuses_too() {
     let large = format!("{}{}", raw("large"), "All work and no play.\r\n".repeat(3000));
     let foreign = raw("foreign").replace("alice@", "carol@");
     for (text, status, reply) in [(large, 413, "552 5.3.4"), (foreign, 403, "550 5.7.1")] {
-        let path = "/v1/messages/raw?mail_from=alice@example.test&rcpt_to=bob@remote.test";
+        let path = "/v1/messages/raw?from=alice@example.test&to=bob@remote.test";
         let request = alice.http.request(reqwest::Method::POST, path);
         request.body("message/rfc822", text.clone()).send().await.expect(status);
         let mut client = alice.submission().await;

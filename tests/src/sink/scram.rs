@@ -24,26 +24,12 @@ impl Scram {
     pub(super) fn new(first: &str, password: &str) -> Option<Self> {
         let client_first_bare = decode(first)?.strip_prefix("n,,")?.to_owned();
         let (name, nonce) = client_first_bare.split_once(",r=")?;
-        let username = name
-            .strip_prefix("n=")?
-            .replace("=2C", ",")
-            .replace("=3D", "=");
+        let username = name.strip_prefix("n=")?.replace("=2C", ",").replace("=3D", "=");
         let server_first = format!("r={nonce}sink,s={},i={ITERATIONS}", BASE64.encode(SALT));
         let mut salted = [0; digest::SHA256_OUTPUT_LEN];
         let algorithm = pbkdf2::PBKDF2_HMAC_SHA256;
-        pbkdf2::derive(
-            algorithm,
-            ITERATIONS,
-            SALT,
-            password.as_bytes(),
-            &mut salted,
-        );
-        Some(Self {
-            username,
-            client_first_bare,
-            server_first,
-            salted,
-        })
+        pbkdf2::derive(algorithm, ITERATIONS, SALT, password.as_bytes(), &mut salted);
+        Some(Self { username, client_first_bare, server_first, salted })
     }
 
     /// The server-first message, in base64.
@@ -55,10 +41,8 @@ impl Scram {
     pub(super) fn verify(&self, last: &str) -> Option<String> {
         let last = decode(last)?;
         let (without_proof, proof) = last.split_once(",p=")?;
-        let transcript = format!(
-            "{},{},{without_proof}",
-            self.client_first_bare, self.server_first
-        );
+        let transcript =
+            format!("{},{},{without_proof}", self.client_first_bare, self.server_first);
         let client_key = mac(&self.salted, b"Client Key");
         let stored_key = digest::digest(&digest::SHA256, client_key.as_ref());
         let signature = mac(stored_key.as_ref(), transcript.as_bytes());

@@ -116,12 +116,7 @@ impl Script {
     }
 
     fn rule(mut self, stage: Stage, pattern: &str, action: Action, times: Times) -> Self {
-        self.rules.push(Rule {
-            stage,
-            pattern: pattern.to_owned(),
-            action,
-            times,
-        });
+        self.rules.push(Rule { stage, pattern: pattern.to_owned(), action, times });
         self
     }
 
@@ -146,23 +141,13 @@ impl Script {
     /// This reply to RCPT for addresses that match; `*` stands for anything.
     #[must_use]
     pub fn refuse_rcpt(self, pattern: &str, reply: &str) -> Self {
-        self.rule(
-            Stage::Rcpt,
-            pattern,
-            Action::Reply(reply.to_owned()),
-            Times::Always,
-        )
+        self.rule(Stage::Rcpt, pattern, Action::Reply(reply.to_owned()), Times::Always)
     }
 
     /// This reply to RCPT when an address is seen for the first time (greylisting).
     #[must_use]
     pub fn defer_once(self, reply: &str) -> Self {
-        self.rule(
-            Stage::Rcpt,
-            "*",
-            Action::Reply(reply.to_owned()),
-            Times::OncePerArgument,
-        )
+        self.rule(Stage::Rcpt, "*", Action::Reply(reply.to_owned()), Times::OncePerArgument)
     }
 
     /// Says nothing more from `stage` on.
@@ -207,8 +192,7 @@ impl Script {
     /// Without this keyword in the reply to EHLO.
     #[must_use]
     pub fn without(mut self, keyword: &str) -> Self {
-        self.capabilities
-            .retain(|line| line.split(' ').next() != Some(keyword));
+        self.capabilities.retain(|line| line.split(' ').next() != Some(keyword));
         self
     }
 
@@ -284,11 +268,7 @@ impl Script {
 
     /// The first rule for this moment that still applies.
     pub(super) fn action(&self, stage: Stage, argument: &str, fired: &Fired) -> Option<&Action> {
-        let candidates = self
-            .rules
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| rule.stage == stage);
+        let candidates = self.rules.iter().enumerate().filter(|(_, rule)| rule.stage == stage);
         let mut matching = candidates.filter(|(_, rule)| matches(&rule.pattern, argument));
         let found = matching.find(|(number, rule)| match rule.times {
             Times::Always => true,
@@ -328,14 +308,7 @@ mod tests {
 
     #[test]
     fn patterns_have_wildcards() {
-        for pattern in [
-            "*",
-            "a@b.example",
-            "a@*",
-            "*@b.example",
-            "*b.ex*",
-            "a*@*.example",
-        ] {
+        for pattern in ["*", "a@b.example", "a@*", "*@b.example", "*b.ex*", "a*@*.example"] {
             assert!(matches(pattern, "a@b.example"), "{pattern}");
         }
         for pattern in ["", "a@b", "*@c.example", "b*", "*z*"] {

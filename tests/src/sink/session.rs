@@ -59,9 +59,7 @@ pub(super) async fn run(shared: Arc<Shared>, tcp: TcpStream, connection: usize) 
         taken: 0,
     };
     let end = Box::pin(session.serve()).await;
-    let why = end
-        .err()
-        .map_or_else(|| "end".to_owned(), |error| error.to_string());
+    let why = end.err().map_or_else(|| "end".to_owned(), |error| error.to_string());
     session.shared.note("-", &why);
     // Best effort: the other side may be gone.
     drop(session.stream.shutdown().await);
@@ -76,8 +74,7 @@ impl Session {
         if let Some(config) = self.shared.script.implicit_tls.clone() {
             self.upgrade(config).await?;
         }
-        self.answer(Stage::Greeting, "", "220 sink.example ESMTP")
-            .await?;
+        self.answer(Stage::Greeting, "", "220 sink.example ESMTP").await?;
         loop {
             let line = self.line().await?;
             self.shared.note("C", &line);
@@ -146,9 +143,7 @@ impl Session {
             return Ok(());
         }
         let (path, parameters) = path(argument);
-        self.in_transaction = self
-            .answer_positive(Stage::Mail, &path, "250 2.1.0 OK")
-            .await?;
+        self.in_transaction = self.answer_positive(Stage::Mail, &path, "250 2.1.0 OK").await?;
         self.message.mail_from = path;
         self.message.mail_parameters = parameters;
         Ok(())
@@ -160,10 +155,7 @@ impl Session {
             self.say("503 5.5.1 MAIL first");
         } else if self.message.rcpt_to.len() >= self.shared.script.max_recipients {
             self.say("452 4.5.3 Too many recipients");
-        } else if self
-            .answer_positive(Stage::Rcpt, &path, "250 2.1.5 OK")
-            .await?
-        {
+        } else if self.answer_positive(Stage::Rcpt, &path, "250 2.1.5 OK").await? {
             self.message.rcpt_to.push(path);
         }
         Ok(())
@@ -190,11 +182,7 @@ impl Session {
         self.message.data = octets;
         if self.answer_positive(Stage::EndOfData, "", usual).await? {
             let shared = self.shared.clone();
-            let message = if shared.script.keeps {
-                self.message.clone()
-            } else {
-                self.empty()
-            };
+            let message = if shared.script.keeps { self.message.clone() } else { self.empty() };
             shared.take(message, length);
             self.taken += 1;
         }
@@ -231,10 +219,7 @@ impl Session {
             self.say("502 5.5.1 No TLS here");
             return Ok(());
         };
-        if !self
-            .answer_positive(Stage::StartTls, "", "220 2.0.0 Go ahead")
-            .await?
-        {
+        if !self.answer_positive(Stage::StartTls, "", "220 2.0.0 Go ahead").await? {
             return Ok(());
         }
         self.in_transaction = false;
@@ -280,11 +265,7 @@ impl Session {
             _ => None,
         };
         let right = given.is_some() && given == self.shared.script.login;
-        let usual = if right {
-            "235 2.7.0 Welcome"
-        } else {
-            "535 5.7.8 Wrong credentials"
-        };
+        let usual = if right { "235 2.7.0 Welcome" } else { "535 5.7.8 Wrong credentials" };
         if self.answer_positive(Stage::Auth, "", usual).await? {
             self.message.login = given.map(|(username, _)| username);
         }
@@ -320,11 +301,7 @@ impl Session {
             if let Some(at) = find_end(&self.input, from) {
                 let wire = self.input.split_to(at + 2);
                 self.input.advance(3);
-                let kept = if self.shared.script.keeps {
-                    unstuff(&wire)
-                } else {
-                    Vec::new()
-                };
+                let kept = if self.shared.script.keeps { unstuff(&wire) } else { Vec::new() };
                 return Ok((kept, wire.len()));
             }
             from = self.input.len().saturating_sub(4);
@@ -336,9 +313,7 @@ impl Session {
         loop {
             if let Some(at) = self.input.iter().position(|octet| *octet == b'\n') {
                 let line = self.input.split_to(at + 1);
-                let line = line
-                    .strip_suffix(b"\r\n")
-                    .ok_or_else(|| end("bare LF in a command"))?;
+                let line = line.strip_suffix(b"\r\n").ok_or_else(|| end("bare LF in a command"))?;
                 return Ok(String::from_utf8_lossy(line).into_owned());
             }
             self.fill().await?;
@@ -404,9 +379,7 @@ impl Session {
                 return std::future::pending().await;
             }
             Some(Action::Endless) => loop {
-                self.stream
-                    .write_all(&b"250-and so on\r\n".repeat(100))
-                    .await?;
+                self.stream.write_all(&b"250-and so on\r\n".repeat(100)).await?;
             },
         };
         self.say(reply);

@@ -11,10 +11,7 @@ pub(super) fn path(argument: &str) -> (String, String) {
 
 /// Base64 of text.
 pub(super) fn decode(base64: &str) -> Option<String> {
-    BASE64
-        .decode(base64)
-        .ok()
-        .and_then(|octets| String::from_utf8(octets).ok())
+    BASE64.decode(base64).ok().and_then(|octets| String::from_utf8(octets).ok())
 }
 
 /// User name and password of a PLAIN response.
@@ -30,10 +27,7 @@ pub(super) fn find_end(input: &[u8], from: usize) -> Option<usize> {
     loop {
         let rest = input.get(at..)?;
         at += rest.iter().position(|octet| *octet == b'\r')?;
-        if input
-            .get(at..)
-            .is_some_and(|rest| rest.starts_with(b"\r\n.\r\n"))
-        {
+        if input.get(at..).is_some_and(|rest| rest.starts_with(b"\r\n.\r\n")) {
             return Some(at);
         }
         at += 1;
