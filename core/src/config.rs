@@ -21,7 +21,7 @@ pub struct Config {
     pub connections_per_destination: usize,
     /// Directory or S3 bucket for messages over 128 KiB.
     pub blob_store: BlobStore,
-    /// How long an ended message stays visible when its account says nothing else.
+    /// Waits after the first, second … failed call of a webhook; after the last one it is given up.
     pub webhook_retry_schedule: Vec<Duration>,
     /// Local addresses without an account are delivered to the sender's (localserve).
     pub sandbox: bool,

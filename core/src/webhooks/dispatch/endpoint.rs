@@ -38,8 +38,8 @@ use crate::{
 const IN_FLIGHT: usize = 8;
 /// Of these, most that are not the first for their event: failures never hold back newer events.
 const RETRIES_IN_FLIGHT: usize = 4;
-/// Events read at a time.
-const PAGE: i64 = 32;
+/// Events read at a time: one may have some MB.
+const PAGE: i64 = 16;
 /// Results that come within this time are recorded together.
 const GATHER: Duration = Duration::from_millis(20);
 /// Most results that are gathered.
