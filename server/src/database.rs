@@ -10,8 +10,9 @@ use sqlx::{
 
 /// A request waits this long for a connection, then it gets 503 or 451.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections that idled longer are tried before they are used: Postgres may have restarted.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+/// Connections that idled longer are tried before they are used: Postgres may have restarted, which
+/// takes longer than this. Under load nobody pays for it.
+const TRUSTED_IDLE: Duration = Duration::from_millis(100);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// How often the log repeats that Postgres is away.
 const TELL_EVERY: u32 = 15;

@@ -58,17 +58,11 @@ impl Connection {
         shutdown: CancellationToken,
     ) -> Self {
         let client = facts.client.ip().to_canonical();
-        let local = tcp
-            .local_addr()
-            .map_or(client, |address| address.ip().to_canonical());
+        let local = tcp.local_addr().map_or(client, |address| address.ip().to_canonical());
         let core = shared.platform.config();
         let settings = Settings {
             hostname: core.hostname.clone(),
-            role: if facts.kind == ListenerKind::Mx {
-                Role::Mx
-            } else {
-                Role::Submission
-            },
+            role: if facts.kind == ListenerKind::Mx { Role::Mx } else { Role::Submission },
             size_limit: core.message_size_limit,
             tls_available: shared.tls.is_some(),
             plain_login: shared.config.plain_login_on_loopback && client.is_loopback(),
@@ -85,12 +79,7 @@ impl Connection {
             smtputf8: false,
             tls: None,
         };
-        let asks = Asks::new(
-            shared.platform.clone(),
-            facts.kind,
-            connection,
-            shared.fake.clone(),
-        );
+        let asks = Asks::new(shared.platform.clone(), facts.kind, connection, shared.fake.clone());
         Self {
             kind: facts.kind,
             session: Session::new(Arc::new(settings), implicit_tls),
@@ -233,10 +222,7 @@ impl Connection {
     /// Takes room for `octets` of a message from what all connections share.
     fn has_room(&mut self, octets: usize) -> bool {
         let needed = octets.div_ceil(1024);
-        let held = self
-            .room
-            .as_ref()
-            .map_or(0, OwnedSemaphorePermit::num_permits);
+        let held = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         // In steps of 64 KiB, so that small messages ask once.
         let Some(missing) = needed.checked_sub(held).filter(|missing| *missing > 0) else {
             return true;
@@ -278,13 +264,9 @@ impl Connection {
         let suspicious = failures >= slow.login_failures
             || self.session.refused_recipients() >= slow.refused_recipients;
         if suspicious {
-            let extra = failures
-                .saturating_sub(slow.login_failures)
-                .saturating_add(1);
-            let _stopped = self
-                .shutdown
-                .run_until_cancelled(sleep(slow.delay.saturating_mul(extra)))
-                .await;
+            let extra = failures.saturating_sub(slow.login_failures).saturating_add(1);
+            let _stopped =
+                self.shutdown.run_until_cancelled(sleep(slow.delay.saturating_mul(extra))).await;
         }
     }
 

@@ -36,11 +36,7 @@ pub(crate) struct Pass {
 
 impl Gate {
     pub(crate) fn new(total: usize, per_network: [usize; 3]) -> Self {
-        Self {
-            total,
-            per_network,
-            open: Mutex::default(),
-        }
+        Self { total, per_network, open: Mutex::default() }
     }
 
     /// Lets a client in unless there are too many already.
@@ -48,10 +44,8 @@ impl Gate {
         let networks = networks(client);
         let mut open = self.open();
         let count = |network: &Network| open.networks.get(network).copied().unwrap_or(0);
-        let full = networks
-            .iter()
-            .zip(self.per_network)
-            .any(|(network, most)| count(network) >= most);
+        let full =
+            networks.iter().zip(self.per_network).any(|(network, most)| count(network) >= most);
         if full || open.total >= self.total {
             return None;
         }
@@ -60,10 +54,7 @@ impl Gate {
             *open.networks.entry(network).or_default() += 1;
         }
         drop(open);
-        Some(Pass {
-            gate: self.clone(),
-            networks,
-        })
+        Some(Pass { gate: self.clone(), networks })
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -76,12 +67,7 @@ impl Drop for Pass {
         let mut open = self.gate.open();
         open.total = open.total.saturating_sub(1);
         for network in &self.networks {
-            let left = open
-                .networks
-                .get(network)
-                .copied()
-                .unwrap_or(0)
-                .saturating_sub(1);
+            let left = open.networks.get(network).copied().unwrap_or(0).saturating_sub(1);
             if left == 0 {
                 open.networks.remove(network);
             } else {
@@ -132,10 +118,7 @@ mod tests {
     #[test]
     fn the_total_has_a_limit() {
         let gate = Arc::new(Gate::new(2, [9, 9, 9]));
-        let passes = [
-            enter(&gate, "192.0.2.1").unwrap(),
-            enter(&gate, "2001:db8::1").unwrap(),
-        ];
+        let passes = [enter(&gate, "192.0.2.1").unwrap(), enter(&gate, "2001:db8::1").unwrap()];
         assert!(enter(&gate, "198.51.100.1").is_none());
         drop(passes);
         assert!(enter(&gate, "198.51.100.1").is_some());

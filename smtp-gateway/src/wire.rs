@@ -38,21 +38,13 @@ enum Stream {
 
 impl Wire {
     pub(crate) fn new(tcp: TcpStream) -> Self {
-        Self {
-            stream: Stream::Plain(tcp),
-            input: BytesMut::new(),
-            output: String::new(),
-        }
+        Self { stream: Stream::Plain(tcp), input: BytesMut::new(), output: String::new() }
     }
 
     /// One without a socket.
     pub(crate) fn gone() -> Self {
         let stream = Stream::Gone(tokio::io::empty());
-        Self {
-            stream,
-            input: BytesMut::new(),
-            output: String::new(),
-        }
+        Self { stream, input: BytesMut::new(), output: String::new() }
     }
 
     fn stream(&mut self) -> &mut (dyn Duplex + '_) {
@@ -122,9 +114,7 @@ impl Wire {
             stream.write_all(octets).await?;
             stream.flush().await
         });
-        written
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        written.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Makes the handshake. Octets in plain text that were read but not looked at are gone.
@@ -135,11 +125,7 @@ impl Wire {
         let stream = timeout(time, tls.accept(tcp)).await;
         let stream = stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         let stream = Stream::Tls(Box::new(stream));
-        Ok(Self {
-            stream,
-            input: BytesMut::new(),
-            output: String::new(),
-        })
+        Ok(Self { stream, input: BytesMut::new(), output: String::new() })
     }
 
     /// How the connection is encrypted.
@@ -148,9 +134,7 @@ impl Wire {
             return None;
         };
         let (_, connection) = stream.get_ref();
-        let version = connection
-            .protocol_version()
-            .and_then(|version| version.as_str());
+        let version = connection.protocol_version().and_then(|version| version.as_str());
         let suite = connection.negotiated_cipher_suite()?.suite();
         let suite = suite.as_str().unwrap_or_default();
         Some(TlsFacts {

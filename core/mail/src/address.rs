@@ -115,15 +115,9 @@ impl Address {
             DomainError::AddressLiteral => AddressError::AddressLiteral,
             other => AddressError::BadDomain(other),
         })?;
-        let local: Arc<str> = if local.is_ascii() {
-            local.into()
-        } else {
-            local.nfc().collect::<String>().into()
-        };
-        let address = Self {
-            local,
-            domain: domain.into(),
-        };
+        let local: Arc<str> =
+            if local.is_ascii() { local.into() } else { local.nfc().collect::<String>().into() };
+        let address = Self { local, domain: domain.into() };
         let quoted_len = address.quoted_local_len();
         if quoted_len > MAX_LOCAL || quoted_len + 1 + address.domain.len() > MAX_ADDRESS {
             return Err(AddressError::TooLong);
@@ -224,9 +218,7 @@ pub(crate) fn is_atext(c: char) -> bool {
 
 /// RFC 5322 §3.2.3: `dot-atom-text = 1*atext *("." 1*atext)`
 fn is_dot_atom(local: &str) -> bool {
-    local
-        .split('.')
-        .all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+    local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
 }
 
 /// RFC 5321 §4.1.2: `Dot-string "@" Domain`
@@ -308,10 +300,7 @@ mod tests {
         ] {
             assert_eq!(Address::parse(input), Err(error), "{input:?}");
         }
-        assert_eq!(
-            Address::parse(&format!("{}@b", "a".repeat(65))),
-            Err(AddressError::TooLong)
-        );
+        assert_eq!(Address::parse(&format!("{}@b", "a".repeat(65))), Err(AddressError::TooLong));
     }
 
     #[test]

@@ -29,10 +29,7 @@ pub(crate) fn format(at: OffsetDateTime) -> String {
 pub(crate) fn parse(raw: &[u8]) -> Option<OffsetDateTime> {
     let text = encoded_word::unfold(raw.get(..256).unwrap_or(raw));
     let text = text.split('(').next()?;
-    let mut tokens = text
-        .split([' ', '\t', ','])
-        .filter(|token| !token.is_empty())
-        .peekable();
+    let mut tokens = text.split([' ', '\t', ',']).filter(|token| !token.is_empty()).peekable();
     tokens.next_if(|token| token.starts_with(|c: char| c.is_ascii_alphabetic()));
     let day = tokens.next()?.parse().ok()?;
     let month = parse_month(tokens.next()?)?;
@@ -98,22 +95,13 @@ mod tests {
     #[test]
     fn there_and_back() {
         for (at, text) in [
-            (
-                datetime!(2026-11-21 11:00:00 UTC),
-                "Sat, 21 Nov 2026 11:00:00 +0000",
-            ),
-            (
-                datetime!(2026-05-01 01:02:03 -03:30),
-                "Fri, 01 May 2026 01:02:03 -0330",
-            ),
+            (datetime!(2026-11-21 11:00:00 UTC), "Sat, 21 Nov 2026 11:00:00 +0000"),
+            (datetime!(2026-05-01 01:02:03 -03:30), "Fri, 01 May 2026 01:02:03 -0330"),
         ] {
             assert_eq!(format(at), text);
             assert_eq!(parse(text.as_bytes()), Some(at));
         }
-        assert_eq!(
-            parse(b" 1 Jan 98 00:00 GMT"),
-            Some(datetime!(1998-01-01 00:00:00 UTC))
-        );
+        assert_eq!(parse(b" 1 Jan 98 00:00 GMT"), Some(datetime!(1998-01-01 00:00:00 UTC)));
         assert_eq!(
             parse(b"Mon, 2 March 2015 10:00:60 EST (x)"),
             Some(datetime!(2015-03-02 10:00:59 -05:00))

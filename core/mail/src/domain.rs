@@ -76,11 +76,8 @@ pub fn to_unicode(domain: &str) -> String {
 }
 
 fn uts46_to_unicode(domain: &str) -> (String, bool) {
-    let (text, result) = Uts46::new().to_unicode(
-        domain.as_bytes(),
-        AsciiDenyList::STD3,
-        Hyphens::CheckFirstLast,
-    );
+    let (text, result) =
+        Uts46::new().to_unicode(domain.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast);
     (text.into_owned(), result.is_ok())
 }
 
@@ -128,9 +125,7 @@ fn check_labels(ascii: &str) -> Result<(), DomainError> {
         if label.len() > MAX_LABEL {
             return Err(DomainError::TooLong);
         }
-        let ldh = label
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let ldh = label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !ldh || label.starts_with('-') || label.ends_with('-') {
             return Err(DomainError::BadCharacter);
         }

@@ -65,10 +65,7 @@ impl Pending {
             }
             _ => {
                 flush(pending, out);
-                *pending = Some(Self {
-                    charset: word.charset.to_owned(),
-                    octets,
-                });
+                *pending = Some(Self { charset: word.charset.to_owned(), octets });
             }
         }
     }
@@ -82,9 +79,7 @@ fn flush(pending: &mut Option<Pending>, out: &mut String) {
 
 /// Octets of a charset as text; an unknown charset is read as UTF-8.
 pub(crate) fn decode_charset(charset: &str, octets: &[u8]) -> String {
-    let utf8 = ["utf-8", "utf8", "us-ascii"]
-        .iter()
-        .any(|name| charset.eq_ignore_ascii_case(name));
+    let utf8 = ["utf-8", "utf8", "us-ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name));
     if utf8 || charset.is_empty() || charset.len() > 40 {
         return String::from_utf8_lossy(octets).into_owned();
     }
@@ -118,14 +113,7 @@ impl<'a> Word<'a> {
         };
         let (payload, after) = rest.get(2..)?.split_once('?')?;
         let after = after.strip_prefix('=')?;
-        (payload.len() <= MAX_WORD).then_some((
-            Self {
-                charset,
-                base64,
-                payload,
-            },
-            after,
-        ))
+        (payload.len() <= MAX_WORD).then_some((Self { charset, base64, payload }, after))
     }
 
     fn octets(&self) -> Vec<u8> {

@@ -110,12 +110,7 @@ pub(crate) fn unstructured(out: &mut Vec<u8>, name: &str, value: &str) {
 
 /// A field whose value a caller wrote: encoded-words in it stay as they are.
 pub(crate) fn custom(out: &mut Vec<u8>, name: &str, value: &str) {
-    write_text(
-        out,
-        name,
-        value.trim_matches([' ', '\t']),
-        needs_encoding(value),
-    );
+    write_text(out, name, value.trim_matches([' ', '\t']), needs_encoding(value));
 }
 
 fn write_text(out: &mut Vec<u8>, name: &str, value: &str, encode: bool) {
@@ -138,10 +133,7 @@ fn needs_encoding(value: &str) -> bool {
 /// Octets as hexadecimal digits.
 pub(crate) fn hex(octets: &[u8]) -> String {
     let nibble = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
-    octets
-        .iter()
-        .flat_map(|b| [nibble(b >> 4), nibble(b & 15)])
-        .collect()
+    octets.iter().flat_map(|b| [nibble(b >> 4), nibble(b & 15)]).collect()
 }
 
 /// Whether there is a run of white space, or of other characters, that folding cannot break.
@@ -181,10 +173,7 @@ mod tests {
             let mut out = Vec::new();
             unstructured(&mut out, "Subject", &value);
             let raw = String::from_utf8(out).unwrap();
-            assert!(
-                raw.is_ascii() && raw.lines().all(|line| line.len() <= 78),
-                "{raw}"
-            );
+            assert!(raw.is_ascii() && raw.lines().all(|line| line.len() <= 78), "{raw}");
             assert!(raw.lines().all(|line| !line.trim().is_empty()));
             let (_, written) = raw.split_once(':').unwrap();
             assert_eq!(encoded_word::decode_text(written.as_bytes()), value);

@@ -29,10 +29,7 @@ pub(crate) fn parse(raw: &[u8]) -> Structured {
     let text = encoded_word::unfold(raw);
     let mut pieces = split(&text).into_iter();
     let value = pieces.next().unwrap_or_default();
-    let value = value
-        .split_whitespace()
-        .collect::<String>()
-        .to_ascii_lowercase();
+    let value = value.split_whitespace().collect::<String>().to_ascii_lowercase();
     let mut params = BTreeMap::new();
     let mut extended: BTreeMap<String, Sections> = BTreeMap::new();
     for piece in pieces.take(MAX_PARAMS) {
@@ -43,9 +40,7 @@ pub(crate) fn parse(raw: &[u8]) -> Structured {
         let value = unquote(value.trim());
         match name.split_once('*') {
             None => {
-                params
-                    .entry(name)
-                    .or_insert_with(|| encoded_word::decode_str(&value));
+                params.entry(name).or_insert_with(|| encoded_word::decode_str(&value));
             }
             Some((base, section)) => {
                 let encoded = section.is_empty() || section.ends_with('*');
@@ -152,10 +147,7 @@ fn percent_decode(text: &[u8], out: &mut Vec<u8>) {
 /// RFC 2045 §5.1 `token`.
 pub(crate) fn is_token(text: &str) -> bool {
     let tspecials = "()<>@,;:\\\"/[]?=";
-    !text.is_empty()
-        && text
-            .chars()
-            .all(|c| c.is_ascii_graphic() && !tspecials.contains(c))
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && !tspecials.contains(c))
 }
 
 /// RFC 2231 §7 `attribute-char`.
@@ -197,11 +189,7 @@ fn write_sections(field: &mut Field<'_>, name: &str, value: &str) {
     let single = sections.len() == 1;
     for (at, section) in sections.iter().enumerate() {
         field.glue(";");
-        let number = if single {
-            String::new()
-        } else {
-            format!("{at}*")
-        };
+        let number = if single { String::new() } else { format!("{at}*") };
         field.word(&format!("{name}*{number}={section}"));
     }
 }
@@ -252,11 +240,7 @@ mod tests {
             field.end();
             let raw = String::from_utf8(out).unwrap();
             assert!(raw.lines().all(|line| line.len() <= 80), "{raw}");
-            assert_eq!(
-                param(raw.trim_end(), "filename").as_deref(),
-                Some(value),
-                "{raw}"
-            );
+            assert_eq!(param(raw.trim_end(), "filename").as_deref(), Some(value), "{raw}");
         }
     }
 }

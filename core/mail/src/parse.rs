@@ -92,10 +92,7 @@ pub struct AttachmentInfo {
 }
 
 /// A message as the mail store keeps it.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, not states"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParsedMail {
     /// Header fields for display and sorting.

@@ -81,14 +81,7 @@ pub fn received_line(input: &ReceivedInput<'_>) -> String {
     let mut line = String::from("Received: ");
     if let Some(client) = &input.client {
         let rdns = client.rdns.map(|name| safe(name) + " ").unwrap_or_default();
-        let parts = [
-            "from ",
-            &safe(client.ehlo),
-            " (",
-            &rdns,
-            &ip_literal(client.ip),
-            ")\r\n\t",
-        ];
+        let parts = ["from ", &safe(client.ehlo), " (", &rdns, &ip_literal(client.ip), ")\r\n\t"];
         line.extend(parts);
     }
     line.extend(["by ", &safe(input.by)]);
@@ -123,10 +116,7 @@ fn ip_literal(ip: IpAddr) -> String {
 /// What a client said, without what would end a comment, a clause or the line.
 fn safe(text: &str) -> String {
     let keep = |c: char| c.is_alphanumeric() || " -._:[]@+=/".contains(c);
-    text.chars()
-        .take(255)
-        .map(|c| if keep(c) { c } else { '?' })
-        .collect()
+    text.chars().take(255).map(|c| if keep(c) { c } else { '?' }).collect()
 }
 
 #[cfg(test)]
@@ -159,11 +149,7 @@ mod tests {
                 ip: "2001:db8::1".parse().unwrap(),
             }),
             local_ip: Some("192.0.2.1".parse().unwrap()),
-            protocol: Protocol::Esmtp {
-                tls: true,
-                auth: false,
-                utf8: true,
-            },
+            protocol: Protocol::Esmtp { tls: true, auth: false, utf8: true },
             tls: Some("TLSv1.3 TLS_AES_256_GCM_SHA384"),
             requiretls: true,
             recipient: Some(&recipient),
@@ -187,11 +173,7 @@ mod tests {
             "Received: by mx.example.org\r\n\twith HTTP id msg_1;\r\n\tSat, 21 Nov 2026 11:00:00 +0000\r\n"
         );
         let smtp = ReceivedInput {
-            protocol: Protocol::Esmtp {
-                tls: true,
-                auth: true,
-                utf8: false,
-            },
+            protocol: Protocol::Esmtp { tls: true, auth: true, utf8: false },
             ..input()
         };
         assert!(received_line(&smtp).contains("via tcp\r\n\twith ESMTPSA id"));

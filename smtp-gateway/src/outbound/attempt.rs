@@ -49,14 +49,7 @@ enum Reused<'a> {
 impl<'a> Attempt<'a> {
     /// Prepares a try that ends at `deadline`.
     pub(super) fn new(outbound: &'a Outbound, job: &'a Job, deadline: Instant) -> Self {
-        Self {
-            outbound,
-            job,
-            deadline,
-            ledger: Ledger::new(job),
-            peer: None,
-            said: None,
-        }
+        Self { outbound, job, deadline, ledger: Ledger::new(job), peer: None, said: None }
     }
 
     /// Delivers; results in the order of the recipients, and the peer that they came from.
@@ -68,28 +61,18 @@ impl<'a> Attempt<'a> {
                 Reused::Tried(host) => self.hosts(Some(host)).await,
             }
         }
-        let said = self
-            .said
-            .unwrap_or_else(|| Reply::local("4.4.4", "There is no host to try"));
+        let said = self.said.unwrap_or_else(|| Reply::local("4.4.4", "There is no host to try"));
         (self.ledger.into_outcomes(|| said.clone()), self.peer)
     }
 
     /// Tries the newest waiting connection. When that proves dead, it never happened.
     async fn reuse(&mut self) -> Reused<'a> {
         let (job, key) = (self.job, Key::new(&self.job.hop));
-        let taken = self
-            .outbound
-            .shared
-            .pool
-            .take(&key, |address| route::suits(job, address));
+        let taken = self.outbound.shared.pool.take(&key, |address| route::suits(job, address));
         let Some(mut connection) = taken else {
             return Reused::Nothing;
         };
-        let host = job
-            .hop
-            .hosts
-            .iter()
-            .find(|host| *host.name == *connection.peer.host);
+        let host = job.hop.hosts.iter().find(|host| *host.name == *connection.peer.host);
         let Some(host) = host else {
             return Reused::Nothing;
         };
@@ -117,11 +100,7 @@ impl<'a> Attempt<'a> {
             },
             Ok(progress) => {
                 self.peer = Some(peer);
-                if progress == Progress::Complete {
-                    Reused::Stop
-                } else {
-                    Reused::Nothing
-                }
+                if progress == Progress::Complete { Reused::Stop } else { Reused::Nothing }
             }
         }
     }
@@ -133,14 +112,7 @@ impl<'a> Attempt<'a> {
                 continue;
             }
             for address in route::addresses(job, host) {
-                match self
-                    .address(Target {
-                        hop: &job.hop,
-                        host,
-                        address,
-                    })
-                    .await
-                {
+                match self.address(Target { hop: &job.hop, host, address }).await {
                     Next::Stop => return,
                     Next::Host => break,
                     Next::Address => {}
@@ -187,11 +159,7 @@ impl<'a> Attempt<'a> {
             self.peer = Some(peer);
             return Next::Stop;
         }
-        let next = if matches!(fault, Fault::Temporary(_)) {
-            Next::Host
-        } else {
-            Next::Address
-        };
+        let next = if matches!(fault, Fault::Temporary(_)) { Next::Host } else { Next::Address };
         let reply = fault.into_reply();
         tracing::debug!(code = reply.code, "host did not take the message");
         // The words of a server tell more than a failure to reach the next one.

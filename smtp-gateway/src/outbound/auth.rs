@@ -28,12 +28,7 @@ pub(super) async fn authenticate(
 ) -> Result<(), Fault> {
     let local =
         |text: &str| Fault::Temporary(Reply::local("4.7.0", format!("{}: {text}", host.name)));
-    if connection
-        .peer
-        .tls
-        .as_ref()
-        .is_none_or(|tls| tls.verification != PKIX)
-    {
+    if connection.peer.tls.as_ref().is_none_or(|tls| tls.verification != PKIX) {
         return Err(local("credentials are sent over verified TLS only"));
     }
     let Some(mechanism) = connection.capabilities.strongest_mechanism() else {
@@ -70,9 +65,7 @@ async fn plain(
     credentials: &Credentials,
 ) -> Result<Response, AuthError> {
     let message = format!("\0{}\0{}", credentials.username, credentials.password);
-    Ok(connection
-        .command(Stage::Auth, &["AUTH PLAIN ", &BASE64.encode(message)])
-        .await?)
+    Ok(connection.command(Stage::Auth, &["AUTH PLAIN ", &BASE64.encode(message)]).await?)
 }
 
 /// The obsolete LOGIN: name and password, each after a prompt.
@@ -85,9 +78,7 @@ async fn login(
         if response.code != 334 {
             break;
         }
-        response = connection
-            .command(Stage::Auth, &[&BASE64.encode(answer)])
-            .await?;
+        response = connection.command(Stage::Auth, &[&BASE64.encode(answer)]).await?;
     }
     Ok(response)
 }
@@ -101,32 +92,20 @@ async fn scram(
     rand::fill(&mut octets).map_err(|_| AuthError::Scram("no random numbers"))?;
     let client = ScramClient::new(&credentials.username, &BASE64.encode(octets));
     let first = BASE64.encode(format!("n,,{}", client.first_bare));
-    let challenge = connection
-        .command(Stage::Auth, &["AUTH SCRAM-SHA-256 ", &first])
-        .await?;
+    let challenge = connection.command(Stage::Auth, &["AUTH SCRAM-SHA-256 ", &first]).await?;
     if challenge.code != 334 {
         return Ok(challenge);
     }
     let server_first = decode(&challenge)?;
-    let last = client
-        .answer(&server_first, &credentials.password)
-        .map_err(AuthError::Scram)?;
-    let outcome = connection
-        .command(Stage::Auth, &[&BASE64.encode(last.message)])
-        .await?;
+    let last = client.answer(&server_first, &credentials.password).map_err(AuthError::Scram)?;
+    let outcome = connection.command(Stage::Auth, &[&BASE64.encode(last.message)]).await?;
     if outcome.code != 334 {
         // 235 without the proof of the server would let anyone pass for it.
         let unproven = outcome.is_positive();
-        return if unproven {
-            Err(AuthError::Scram(NO_PROOF))
-        } else {
-            Ok(outcome)
-        };
+        return if unproven { Err(AuthError::Scram(NO_PROOF)) } else { Ok(outcome) };
     }
     let proof = decode(&outcome)?;
-    let proof = proof
-        .strip_prefix("v=")
-        .and_then(|proof| BASE64.decode(proof).ok());
+    let proof = proof.strip_prefix("v=").and_then(|proof| BASE64.decode(proof).ok());
     let proof = proof.ok_or(AuthError::Scram(NO_PROOF))?;
     if constant_time::verify_slices_are_equal(&proof, last.server_signature.as_ref()).is_err() {
         return Err(AuthError::Scram(NO_PROOF));
@@ -140,9 +119,7 @@ fn decode(response: &Response) -> Result<String, AuthError> {
     let octets = BASE64.decode(response.text.trim()).ok();
     octets
         .and_then(|octets| String::from_utf8(octets).ok())
-        .ok_or(AuthError::Scram(
-            "the server sent a SCRAM message that cannot be read",
-        ))
+        .ok_or(AuthError::Scram("the server sent a SCRAM message that cannot be read"))
 }
 
 /// The client's side of one SCRAM exchange.
@@ -159,10 +136,7 @@ struct ScramFinal {
 impl ScramClient {
     fn new(username: &str, nonce: &str) -> Self {
         let name = username.replace('=', "=3D").replace(',', "=2C");
-        Self {
-            nonce: nonce.to_owned(),
-            first_bare: format!("n={name},r={nonce}"),
-        }
+        Self { nonce: nonce.to_owned(), first_bare: format!("n={name},r={nonce}") }
     }
 
     /// The client-final message to `r=…,s=…,i=…`.
@@ -173,9 +147,7 @@ impl ScramClient {
         let nonce = nonce
             .filter(|nonce| nonce.starts_with(&self.nonce) && nonce.len() > self.nonce.len())
             .ok_or("the server sent a wrong SCRAM nonce")?;
-        let salt = salt
-            .and_then(|salt| BASE64.decode(salt).ok())
-            .ok_or("no SCRAM salt")?;
+        let salt = salt.and_then(|salt| BASE64.decode(salt).ok()).ok_or("no SCRAM salt")?;
         let iterations = iterations
             .and_then(|number| number.parse().ok())
             .filter(|number| ITERATIONS.contains(number))
@@ -184,24 +156,14 @@ impl ScramClient {
 
         let mut salted = [0; digest::SHA256_OUTPUT_LEN];
         let algorithm = pbkdf2::PBKDF2_HMAC_SHA256;
-        pbkdf2::derive(
-            algorithm,
-            iterations,
-            &salt,
-            password.as_bytes(),
-            &mut salted,
-        );
+        pbkdf2::derive(algorithm, iterations, &salt, password.as_bytes(), &mut salted);
         let client_key = mac(&salted, b"Client Key");
         let stored_key = digest::digest(&digest::SHA256, client_key.as_ref());
         let without_proof = format!("c=biws,r={nonce}");
         let transcript = format!("{},{server_first},{without_proof}", self.first_bare);
         let signature = mac(stored_key.as_ref(), transcript.as_bytes());
-        let proof: Vec<u8> = client_key
-            .as_ref()
-            .iter()
-            .zip(signature.as_ref())
-            .map(|(a, b)| a ^ b)
-            .collect();
+        let proof: Vec<u8> =
+            client_key.as_ref().iter().zip(signature.as_ref()).map(|(a, b)| a ^ b).collect();
         let server_key = mac(&salted, b"Server Key");
         Ok(ScramFinal {
             message: format!("{without_proof},p={}", BASE64.encode(proof)),

@@ -70,9 +70,7 @@ impl Capabilities {
         let mut offered = Self::default();
         for line in text.lines().skip(1) {
             let (keyword, parameters) = line.split_once(' ').unwrap_or((line, ""));
-            let row = TABLE
-                .iter()
-                .find(|(name, _)| name.eq_ignore_ascii_case(keyword));
+            let row = TABLE.iter().find(|(name, _)| name.eq_ignore_ascii_case(keyword));
             if let Some((_, read)) = row {
                 read(&mut offered, parameters);
             }
@@ -119,12 +117,8 @@ fn read_mechanisms(offered: &mut Capabilities, parameters: &str) {
         ("SCRAM-SHA-256", Mechanism::ScramSha256),
     ];
     for name in parameters.split_ascii_whitespace() {
-        let known = NAMES
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name));
-        offered
-            .mechanisms
-            .extend(known.map(|(_, mechanism)| *mechanism));
+        let known = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        offered.mechanisms.extend(known.map(|(_, mechanism)| *mechanism));
     }
 }
 
@@ -148,10 +142,7 @@ mod tests {
             assert!(offered.offers(extension), "{extension:?}");
         }
         assert_eq!(offered.size, Some(1000));
-        assert_eq!(
-            (offered.recipients_max, offered.mails_max),
-            (Some(20), Some(5))
-        );
+        assert_eq!((offered.recipients_max, offered.mails_max), (Some(20), Some(5)));
         assert_eq!(offered.strongest_mechanism(), Some(Mechanism::ScramSha256));
     }
 
@@ -164,13 +155,7 @@ mod tests {
     fn senseless_values_are_no_limit() {
         let offered = Capabilities::parse("h\nSIZE 0\nLIMITS RCPTMAX=0 MAILMAX=x RCPTMAX");
         assert!(offered.offers(Extension::Size));
-        assert_eq!(
-            (offered.size, offered.recipients_max, offered.mails_max),
-            (None, None, None)
-        );
-        assert_eq!(
-            Capabilities::parse("h\nSIZE 99999999999999999999999").size,
-            None
-        );
+        assert_eq!((offered.size, offered.recipients_max, offered.mails_max), (None, None, None));
+        assert_eq!(Capabilities::parse("h\nSIZE 99999999999999999999999").size, None);
     }
 }

@@ -113,9 +113,7 @@ impl Connection {
     pub(super) async fn reply(&mut self, stage: Stage) -> Result<Response, Error> {
         let result = self.read_reply(stage).await;
         // RFC 5321 §3.8: after 421 the server closes.
-        self.broken |= result
-            .as_ref()
-            .map_or(true, |response| response.code == 421);
+        self.broken |= result.as_ref().map_or(true, |response| response.code == 421);
         result
     }
 
@@ -197,10 +195,7 @@ impl Connection {
                 tracing::trace!(%error, "no reply to QUIT");
             }
         }
-        if !matches!(
-            timeout(self.timeouts.quit, self.stream.shutdown()).await,
-            Ok(Ok(()))
-        ) {
+        if !matches!(timeout(self.timeouts.quit, self.stream.shutdown()).await, Ok(Ok(()))) {
             tracing::trace!("connection was closed already");
         }
     }
@@ -209,11 +204,7 @@ impl Connection {
 /// What is left of the time until `deadline`.
 pub(super) fn left(stage: Stage, deadline: Instant) -> Result<Duration, Error> {
     let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        Err(Error::SessionOver(stage))
-    } else {
-        Ok(left)
-    }
+    if left.is_zero() { Err(Error::SessionOver(stage)) } else { Ok(left) }
 }
 
 impl AsyncRead for Stream {

@@ -13,10 +13,7 @@ pub(super) struct Stuffer {
 impl Stuffer {
     /// At the start of a message.
     pub(super) const fn new() -> Self {
-        Self {
-            line_start: true,
-            after_cr: false,
-        }
+        Self { line_start: true, after_cr: false }
     }
 
     /// Appends `input` to `out` until that holds about `limit` octets; returns what is left.
@@ -38,10 +35,7 @@ impl Stuffer {
             }
             // A line without end must not make `out` grow without bounds.
             let window = rest.get(..limit).unwrap_or(rest);
-            let Some(end) = window
-                .iter()
-                .position(|octet| matches!(octet, b'\r' | b'\n'))
-            else {
+            let Some(end) = window.iter().position(|octet| matches!(octet, b'\r' | b'\n')) else {
                 out.extend_from_slice(window);
                 self.line_start = false;
                 rest = rest.get(window.len()..).unwrap_or_default();
@@ -108,20 +102,8 @@ mod tests {
 
     #[test]
     fn no_spelling_of_the_end_survives() {
-        for end in [
-            "\n.\n",
-            "\r\n.\n",
-            "\n.\r\n",
-            "\r.\r",
-            "\r.\r\n",
-            "\r\n.\r",
-            "\r\n.\r\n",
-        ] {
-            assert_eq!(
-                on_wire(&format!("a{end}b")),
-                "a\r\n..\r\nb\r\n.\r\n",
-                "{end:?}"
-            );
+        for end in ["\n.\n", "\r\n.\n", "\n.\r\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\r\n.\r\n"] {
+            assert_eq!(on_wire(&format!("a{end}b")), "a\r\n..\r\nb\r\n.\r\n", "{end:?}");
         }
         assert_eq!(on_wire("a\r\n\0.\r\nb"), "a\r\n\0.\r\nb\r\n.\r\n");
         assert_eq!(on_wire("a\n\r\nb"), "a\r\n\r\nb\r\n.\r\n");
@@ -136,9 +118,7 @@ mod tests {
         if !all.is_empty() && !all.ends_with("\r\n") {
             all.push_str("\r\n");
         }
-        all.chars()
-            .map(|c| u8::try_from(u32::from(c)).unwrap())
-            .collect()
+        all.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect()
     }
 
     fn unstuff(wire: &[u8]) -> Vec<u8> {

@@ -18,10 +18,7 @@ pub(super) struct Ledger {
 impl Ledger {
     /// All open, but for recipients that cannot be put on the wire.
     pub(super) fn new(job: &Job) -> Self {
-        let mut ledger = Self {
-            outcomes: vec![None; job.recipients.len()],
-            is_answered: false,
-        };
+        let mut ledger = Self { outcomes: vec![None; job.recipients.len()], is_answered: false };
         if !is_wire_safe(&job.mail_from) {
             ledger.settle_rest(|| failed("5.1.7", "The sender address cannot be sent by SMTP"));
         }
@@ -35,11 +32,7 @@ impl Ledger {
 
     /// Recipients without a result, at most `limit`.
     pub(super) fn pending(&self, limit: usize) -> Vec<usize> {
-        let open = self
-            .outcomes
-            .iter()
-            .enumerate()
-            .filter(|(_, outcome)| outcome.is_none());
+        let open = self.outcomes.iter().enumerate().filter(|(_, outcome)| outcome.is_none());
         open.map(|(index, _)| index).take(limit).collect()
     }
 
@@ -68,11 +61,7 @@ impl Ledger {
         let reply = fault.into_reply();
         self.settle_rest(|| {
             let reply = reply.clone();
-            if permanent {
-                Outcome::Failed(reply)
-            } else {
-                Outcome::Deferred(reply)
-            }
+            if permanent { Outcome::Failed(reply) } else { Outcome::Deferred(reply) }
         });
     }
 
@@ -134,24 +123,10 @@ mod tests {
 
     #[test]
     fn addresses_that_would_end_the_command_are_refused() {
-        for address in [
-            "",
-            "a@b.example",
-            "\"a b>\"@c.example",
-            r#""a\"> b"@c.example"#,
-            "ü@b",
-        ] {
+        for address in ["", "a@b.example", "\"a b>\"@c.example", r#""a\"> b"@c.example"#, "ü@b"] {
             assert!(is_wire_safe(address), "{address}");
         }
-        for address in [
-            "a\r\nRSET@b",
-            "a@b\n",
-            "a>@b",
-            "a b@c",
-            "\"a@b",
-            "a\u{85}@b",
-            "a\0@b",
-        ] {
+        for address in ["a\r\nRSET@b", "a@b\n", "a>@b", "a b@c", "\"a@b", "a\u{85}@b", "a\0@b"] {
             assert!(!is_wire_safe(address), "{address}");
         }
     }

@@ -190,8 +190,7 @@ impl Outbound {
                 }
             };
             let stop = self.stop.clone();
-            self.tasks
-                .spawn(async move { stop.run_until_cancelled_owned(sweep).await });
+            self.tasks.spawn(async move { stop.run_until_cancelled_owned(sweep).await });
         });
     }
 }
@@ -215,11 +214,7 @@ impl Transport for Outbound {
         count(&outcomes);
         let duration = started.elapsed();
         metrics::histogram!("posthouse_smtp_out_seconds").record(duration);
-        Report {
-            outcomes,
-            peer,
-            duration,
-        }
+        Report { outcomes, peer, duration }
     }
 
     async fn close(&self) {

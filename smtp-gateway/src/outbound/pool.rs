@@ -30,12 +30,7 @@ impl Key {
     pub(super) fn new(hop: &Hop) -> Self {
         let mut hosts: Vec<_> = hop.hosts.iter().map(|host| host.name.clone()).collect();
         hosts.sort_unstable();
-        Self {
-            hosts,
-            port: hop.port,
-            tls: hop.tls,
-            credentials: hop.credentials.clone(),
-        }
+        Self { hosts, port: hop.port, tls: hop.tls, credentials: hop.credentials.clone() }
     }
 }
 
@@ -54,11 +49,7 @@ pub(super) struct Pool {
 impl Pool {
     /// Keeps each connection for `keep`, at most `per_hop` to the same hop.
     pub(super) fn new(keep: Duration, per_hop: usize) -> Self {
-        Self {
-            idle: Mutex::default(),
-            keep,
-            per_hop,
-        }
+        Self { idle: Mutex::default(), keep, per_hop }
     }
 
     /// A connection that seems alive and whose peer address `suits`.
@@ -66,9 +57,8 @@ impl Pool {
         let mut idle = self.lock();
         let waiting = idle.get_mut(key)?;
         let mut found = None;
-        while let Some(at) = waiting
-            .iter()
-            .rposition(|idle| idle.connection.peer.remote_address.is_some_and(&suits))
+        while let Some(at) =
+            waiting.iter().rposition(|idle| idle.connection.peer.remote_address.is_some_and(&suits))
         {
             let Idle { connection, since } = waiting.remove(at);
             if since.elapsed() < self.keep && !connection.is_stale() {
@@ -90,10 +80,7 @@ impl Pool {
         if waiting.len() >= self.per_hop {
             return Some(connection);
         }
-        waiting.push(Idle {
-            connection,
-            since: Instant::now(),
-        });
+        waiting.push(Idle { connection, since: Instant::now() });
         None
     }
 
@@ -111,11 +98,8 @@ impl Pool {
         let mut removed = Vec::new();
         let mut idle = self.lock();
         idle.retain(|_, waiting| {
-            removed.extend(
-                waiting
-                    .extract_if(.., |idle| matches(idle))
-                    .map(|idle| idle.connection),
-            );
+            removed
+                .extend(waiting.extract_if(.., |idle| matches(idle)).map(|idle| idle.connection));
             !waiting.is_empty()
         });
         removed

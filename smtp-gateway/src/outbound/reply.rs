@@ -49,17 +49,10 @@ impl Response {
     /// The form core stores.
     pub(super) fn into_reply(mut self) -> Reply {
         if self.text.len() > MAX_TEXT {
-            let cut = (0..=MAX_TEXT)
-                .rev()
-                .find(|n| self.text.is_char_boundary(*n))
-                .unwrap_or(0);
+            let cut = (0..=MAX_TEXT).rev().find(|n| self.text.is_char_boundary(*n)).unwrap_or(0);
             self.text.truncate(cut);
         }
-        Reply {
-            code: Some(self.code),
-            enhanced: self.enhanced,
-            text: self.text,
-        }
+        Reply { code: Some(self.code), enhanced: self.enhanced, text: self.text }
     }
 }
 
@@ -114,9 +107,7 @@ impl Replies {
             let end = self.scanned + length + 1;
             self.scanned = 0;
             self.partial.within_bounds(end)?;
-            let complete = self
-                .partial
-                .push(self.buffer.get(..end).unwrap_or_default())?;
+            let complete = self.partial.push(self.buffer.get(..end).unwrap_or_default())?;
             self.buffer.advance(end);
             if let Some(code) = complete {
                 return Ok(Some(std::mem::take(&mut self.partial).finish(code)));
@@ -160,28 +151,16 @@ impl Partial {
 
     fn finish(self, code: u16) -> Response {
         let Some(enhanced) = enhanced_code(code, &self.text) else {
-            return Response {
-                code,
-                enhanced: None,
-                text: self.text,
-            };
+            return Response { code, enhanced: None, text: self.text };
         };
         let mut text = String::with_capacity(self.text.len());
         for (number, line) in self.text.split('\n').enumerate() {
             if number > 0 {
                 text.push('\n');
             }
-            text.push_str(
-                line.strip_prefix(enhanced.as_str())
-                    .unwrap_or(line)
-                    .trim_start(),
-            );
+            text.push_str(line.strip_prefix(enhanced.as_str()).unwrap_or(line).trim_start());
         }
-        Response {
-            code,
-            enhanced: Some(enhanced),
-            text,
-        }
+        Response { code, enhanced: Some(enhanced), text }
     }
 }
 
@@ -190,11 +169,7 @@ fn parse_code(digits: &[u8]) -> Option<u16> {
     if !matches!(digits.first(), Some(b'2'..=b'5')) || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(
-        digits
-            .iter()
-            .fold(0, |code, digit| code * 10 + u16::from(digit - b'0')),
-    )
+    Some(digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')))
 }
 
 /// `class "." subject "." detail` (RFC 3463 §2), when the class agrees with the reply code.
@@ -257,9 +232,7 @@ mod tests {
 
     #[test]
     fn lines_are_joined_and_the_enhanced_code_is_taken_out() {
-        let reply = parse(b"550-5.1.1 No such user\r\n550 5.1.1 here\r\n")
-            .unwrap()
-            .unwrap();
+        let reply = parse(b"550-5.1.1 No such user\r\n550 5.1.1 here\r\n").unwrap().unwrap();
         assert_eq!(reply.code, 550);
         assert_eq!(reply.enhanced.as_deref(), Some("5.1.1"));
         assert_eq!(reply.text, "No such user\nhere");
@@ -270,17 +243,8 @@ mod tests {
     fn enhanced_code_of_another_class_stays_text() {
         let reply = parse(b"550 4.1.1 odd\r\n").unwrap().unwrap();
         assert_eq!((reply.enhanced, reply.text.as_str()), (None, "4.1.1 odd"));
-        for line in [
-            "250 2.1\r\n",
-            "250 2.1.1.1 x\r\n",
-            "250 2.1.1111 x\r\n",
-            "250 2..1 x\r\n",
-        ] {
-            assert_eq!(
-                parse(line.as_bytes()).unwrap().unwrap().enhanced,
-                None,
-                "{line}"
-            );
+        for line in ["250 2.1\r\n", "250 2.1.1.1 x\r\n", "250 2.1.1111 x\r\n", "250 2..1 x\r\n"] {
+            assert_eq!(parse(line.as_bytes()).unwrap().unwrap().enhanced, None, "{line}");
         }
     }
 
@@ -295,31 +259,18 @@ mod tests {
                 codes.push((reply.code, reply.text));
             }
         }
-        let expected = [
-            (250, "a\nb".to_owned()),
-            (354, String::new()),
-            (250, "done".to_owned()),
-        ];
+        let expected = [(250, "a\nb".to_owned()), (354, String::new()), (250, "done".to_owned())];
         assert_eq!(codes, expected);
         assert!(replies.is_empty());
     }
 
     #[test]
     fn nonsense_is_no_reply() {
-        for wire in [
-            "",
-            "x\r\n",
-            "25\r\n",
-            "2500 x\r\n",
-            "150 x\r\n",
-            "650 x\r\n",
-            "HTTP/1.1 200\n",
-        ] {
+        for wire in
+            ["", "x\r\n", "25\r\n", "2500 x\r\n", "150 x\r\n", "650 x\r\n", "HTTP/1.1 200\n"]
+        {
             let result = parse(wire.as_bytes());
-            assert!(
-                matches!(result, Ok(None) | Err(Malformed::NotAReply)),
-                "{wire:?}: {result:?}"
-            );
+            assert!(matches!(result, Ok(None) | Err(Malformed::NotAReply)), "{wire:?}: {result:?}");
         }
         assert_eq!(parse(b"250-a\r\n550 b\r\n"), Err(Malformed::NotAReply));
     }
@@ -327,10 +278,7 @@ mod tests {
     #[test]
     fn control_characters_are_replaced() {
         assert_eq!(text(b"250 a\0b\rc\x1b[31md\x07\r\n"), "a b c [31md ");
-        assert_eq!(
-            text("250 a\u{85}b\u{202e}c\u{2028}d\r\n".as_bytes()),
-            "a b c d"
-        );
+        assert_eq!(text("250 a\u{85}b\u{202e}c\u{2028}d\r\n".as_bytes()), "a b c d");
         assert_eq!(text(b"250 \xff\xfe\r\n"), "\u{fffd}\u{fffd}");
         assert_eq!(text("250 grüße\r\n".as_bytes()), "grüße");
     }
@@ -342,21 +290,14 @@ mod tests {
         let many = b"250-x\r\n".repeat(MAX_LINES + 1);
         assert_eq!(parse(&many), Err(Malformed::TooLong));
         assert_eq!(parse(&vec![b'2'; MAX_OCTETS + 1]), Err(Malformed::TooLong));
-        let wide = [b"250-".as_slice(), &vec![b'x'; 2000], b"\r\n"]
-            .concat()
-            .repeat(40);
+        let wide = [b"250-".as_slice(), &vec![b'x'; 2000], b"\r\n"].concat().repeat(40);
         assert_eq!(parse(&wide), Err(Malformed::TooLong));
     }
 
     #[test]
     fn text_for_core_is_cut_at_a_character() {
         let text = "ü".repeat(2000);
-        let reply = Response {
-            code: 250,
-            enhanced: None,
-            text,
-        }
-        .into_reply();
+        let reply = Response { code: 250, enhanced: None, text }.into_reply();
         assert_eq!(reply.text.len(), MAX_TEXT);
     }
 

@@ -31,10 +31,7 @@ pub(super) fn addresses(job: &Job, host: &Host) -> Vec<IpAddr> {
     // Stable: among equals the order of core stays.
     order.sort_by_key(|address| {
         let other_family = Family::of(*address) != family;
-        (
-            other_family,
-            !other_family && Some(*address) != job.last_address,
-        )
+        (other_family, !other_family && Some(*address) != job.last_address)
     });
     order
 }
@@ -45,25 +42,16 @@ pub(super) fn suits(job: &Job, address: IpAddr) -> bool {
     if job.attempt == 0 {
         return true;
     }
-    let host = job
-        .hop
-        .hosts
-        .iter()
-        .find(|host| host.addresses.contains(&address));
+    let host = job.hop.hosts.iter().find(|host| host.addresses.contains(&address));
     let host = host.or_else(|| job.hop.hosts.first());
-    host.and_then(|host| preferred(job, host))
-        .is_none_or(|family| family == Family::of(address))
+    host.and_then(|host| preferred(job, host)).is_none_or(|family| family == Family::of(address))
 }
 
 /// The family whose turn it is: that of the first address at even attempts, else the other one;
 /// `None` when there is only one family.
 fn preferred(job: &Job, host: &Host) -> Option<Family> {
     let first = Family::of(*host.addresses.first()?);
-    let other = host
-        .addresses
-        .iter()
-        .map(|address| Family::of(*address))
-        .find(|f| *f != first);
+    let other = host.addresses.iter().map(|address| Family::of(*address)).find(|f| *f != first);
     match other {
         Some(other) if job.attempt % 2 == 1 => Some(other),
         _ => Some(first),
@@ -80,31 +68,15 @@ mod tests {
     use super::*;
 
     fn job(attempt: u16, last: Option<&str>, addresses: &[&str]) -> Job {
-        let addresses = addresses
-            .iter()
-            .map(|address| address.parse().unwrap())
-            .collect();
-        let host = Host {
-            name: "mx.example".into(),
-            addresses,
-        };
-        let hop = Hop {
-            hosts: vec![host],
-            port: 25,
-            tls: Tls::Never,
-            credentials: None,
-        };
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let host = Host { name: "mx.example".into(), addresses };
+        let hop = Hop { hosts: vec![host], port: 25, tls: Tls::Never, credentials: None };
         let (prefix, body) = (Bytes::new(), Bytes::new());
         Job {
             hop: Arc::new(hop),
             mail_from: "".into(),
             recipients: vec![],
-            message: Content {
-                prefix,
-                body,
-                smtputf8: false,
-                eight_bit: false,
-            },
+            message: Content { prefix, body, smtputf8: false, eight_bit: false },
             attempt,
             last_address: last.map(|address| address.parse().unwrap()),
         }
@@ -112,10 +84,7 @@ mod tests {
 
     fn order(attempt: u16, previous: Option<&str>, list: &[&str]) -> Vec<String> {
         let job = job(attempt, previous, list);
-        addresses(&job, &job.hop.hosts[0])
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        addresses(&job, &job.hop.hosts[0]).iter().map(ToString::to_string).collect()
     }
 
     const LIST: [&str; 4] = ["::1", "::2", "1.1.1.1", "2.2.2.2"];
@@ -130,19 +99,10 @@ mod tests {
 
     #[test]
     fn last_address_comes_first_when_it_is_its_turn() {
-        assert_eq!(
-            order(2, Some("::2"), &LIST),
-            ["::2", "::1", "1.1.1.1", "2.2.2.2"]
-        );
-        assert_eq!(
-            order(1, Some("::2"), &LIST),
-            ["1.1.1.1", "2.2.2.2", "::1", "::2"]
-        );
+        assert_eq!(order(2, Some("::2"), &LIST), ["::2", "::1", "1.1.1.1", "2.2.2.2"]);
+        assert_eq!(order(1, Some("::2"), &LIST), ["1.1.1.1", "2.2.2.2", "::1", "::2"]);
         assert_eq!(order(1, Some("9.9.9.9"), &LIST)[0], "1.1.1.1");
-        assert_eq!(
-            order(3, Some("2.2.2.2"), &LIST[2..]),
-            ["2.2.2.2", "1.1.1.1"]
-        );
+        assert_eq!(order(3, Some("2.2.2.2"), &LIST[2..]), ["2.2.2.2", "1.1.1.1"]);
     }
 
     #[test]

@@ -32,11 +32,7 @@ impl Environment {
     /// Takes from the configuration what sessions need.
     pub(super) fn new(config: &OutboundConfig) -> Result<Self, rustls::Error> {
         let tls = TlsClients::new(config.roots.clone())?;
-        Ok(Self {
-            ehlo_name: config.ehlo_name.clone(),
-            timeouts: config.timeouts,
-            tls,
-        })
+        Ok(Self { ehlo_name: config.ehlo_name.clone(), timeouts: config.timeouts, tls })
     }
 }
 
@@ -121,9 +117,7 @@ async fn attempt(
     let mut peer = target.peer();
     peer.local_address = tcp.local_addr().ok().map(|address| address.ip());
     let stream = if target.hop.tls == Tls::Implicit {
-        let (stream, facts) = handshake(env, target, tcp, deadline)
-            .await
-            .map_err(Refusal::Tls)?;
+        let (stream, facts) = handshake(env, target, tcp, deadline).await.map_err(Refusal::Tls)?;
         peer.tls = Some(facts);
         Stream::Tls(stream)
     } else {
@@ -159,8 +153,7 @@ async fn dial(
         Err(_) => return Err(Error::TimedOut(Stage::Connect, limit)),
     };
     // Every write of ours is a whole batch; waiting for more to send only costs time.
-    tcp.set_nodelay(true)
-        .map_err(|error| Error::Io(Stage::Connect, error))?;
+    tcp.set_nodelay(true).map_err(|error| Error::Io(Stage::Connect, error))?;
     Ok(tcp)
 }
 
@@ -175,9 +168,7 @@ async fn handshake(
         Tls::Required | Tls::Implicit => Assurance::Verified,
     };
     let limit = left(Stage::Handshake, deadline)?.min(env.timeouts.connect);
-    let connecting = env
-        .tls
-        .connect(tcp, (&target.host.name, target.address), assurance);
+    let connecting = env.tls.connect(tcp, (&target.host.name, target.address), assurance);
     let Ok(made) = timeout(limit, Box::pin(connecting)).await else {
         return Err(Error::TimedOut(Stage::Handshake, limit));
     };
@@ -214,28 +205,19 @@ async fn start_tls(
     let required = target.hop.tls == Tls::Required;
     if !connection.capabilities.offers(Extension::StartTls) {
         if required {
-            let text = format!(
-                "{}: TLS is required, but the server has none",
-                target.host.name
-            );
-            return Err(Refusal::Fault(Fault::Temporary(Reply::local(
-                "4.7.4", text,
-            ))));
+            let text = format!("{}: TLS is required, but the server has none", target.host.name);
+            return Err(Refusal::Fault(Fault::Temporary(Reply::local("4.7.4", text))));
         }
         return Ok(connection);
     }
-    let response = connection
-        .command(Stage::StartTls, &["STARTTLS"])
-        .await
-        .map_err(Refusal::Tls)?;
+    let response =
+        connection.command(Stage::StartTls, &["STARTTLS"]).await.map_err(Refusal::Tls)?;
     if response.code != 220 {
         if required {
             return Err(Refusal::Fault(Fault::Temporary(response.into_reply())));
         }
         if connection.broken || response.is_positive() {
-            return Err(Refusal::Tls(
-                connection.unexpected(Stage::StartTls, &response),
-            ));
+            return Err(Refusal::Tls(connection.unexpected(Stage::StartTls, &response)));
         }
         // RFC 3207 §4.1: after a refusal the session goes on as it was.
         count_fallback("STARTTLS was refused");
@@ -245,18 +227,12 @@ async fn start_tls(
     if !connection.replies.is_empty() {
         return Err(Refusal::Fault(target.fault(Error::Injected)));
     }
-    let Connection {
-        stream, mut peer, ..
-    } = connection;
+    let Connection { stream, mut peer, .. } = connection;
     let Stream::Plain(tcp) = stream else {
         let error = io::Error::other("TLS is in force already");
-        return Err(Refusal::Fault(
-            target.fault(Error::Io(Stage::StartTls, error)),
-        ));
+        return Err(Refusal::Fault(target.fault(Error::Io(Stage::StartTls, error))));
     };
-    let (stream, facts) = handshake(env, target, tcp, deadline)
-        .await
-        .map_err(Refusal::Tls)?;
+    let (stream, facts) = handshake(env, target, tcp, deadline).await.map_err(Refusal::Tls)?;
     peer.tls = Some(facts);
     // A new connection object: buffers and capabilities from before TLS are gone.
     let mut connection = Connection::new(Stream::Tls(stream), peer, env.timeouts, deadline);

@@ -60,11 +60,7 @@ impl TlsClients {
             let built = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
             Some(built.map_err(|error| rustls::Error::General(error.to_string()))?)
         };
-        Ok(Self {
-            any: Arc::new(any).into(),
-            verified: Arc::new(strict).into(),
-            verifier,
-        })
+        Ok(Self { any: Arc::new(any).into(), verified: Arc::new(strict).into(), verifier })
     }
 
     /// Makes the handshake and tells what came of it.
@@ -94,9 +90,7 @@ impl TlsClients {
         let (Some(verifier), Some((leaf, intermediates))) = (&self.verifier, chain) else {
             return false;
         };
-        verifier
-            .verify_server_cert(leaf, intermediates, name, &[], UnixTime::now())
-            .is_ok()
+        verifier.verify_server_cert(leaf, intermediates, name, &[], UnixTime::now()).is_ok()
     }
 }
 
@@ -111,15 +105,9 @@ fn facts(session: &ClientConnection, verification: &'static str) -> TlsInfo {
         _ => "unknown",
     };
     // rustls names the suites of TLS 1.3 `TLS13_…`; IANA has no version in the name.
-    let suite = session
-        .negotiated_cipher_suite()
-        .and_then(|suite| suite.suite().as_str());
+    let suite = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
     let cipher = suite.unwrap_or("unknown").replacen("TLS13_", "TLS_", 1);
-    TlsInfo {
-        version: version.to_owned(),
-        cipher,
-        verification,
-    }
+    TlsInfo { version: version.to_owned(), cipher, verification }
 }
 
 /// Takes any certificate, but only from a server that holds its key.
@@ -144,12 +132,7 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -158,12 +141,7 @@ impl ServerCertVerifier for AnyCertificate {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -44,16 +44,8 @@ pub(super) async fn deliver(
     ledger: &mut Ledger,
 ) -> Result<Progress, Interrupted> {
     ledger.refuse_locally(job, &connection.capabilities);
-    let limit = connection
-        .capabilities
-        .recipients_max
-        .unwrap_or(MAX_RECIPIENTS);
-    let mut transaction = Transaction {
-        connection,
-        job,
-        host,
-        ledger,
-    };
+    let limit = connection.capabilities.recipients_max.unwrap_or(MAX_RECIPIENTS);
+    let mut transaction = Transaction { connection, job, host, ledger };
     loop {
         let batch = transaction.ledger.pending(limit.min(MAX_RECIPIENTS));
         if batch.is_empty() {
@@ -76,10 +68,7 @@ struct Transaction<'a> {
 impl Transaction<'_> {
     fn is_used_up(&self) -> bool {
         let connection = &self.connection;
-        connection
-            .capabilities
-            .mails_max
-            .is_some_and(|max| connection.transactions >= max)
+        connection.capabilities.mails_max.is_some_and(|max| connection.transactions >= max)
     }
 
     fn fault(&self, error: Error) -> Interrupted {
@@ -128,10 +117,7 @@ impl Transaction<'_> {
             }
             self.connection.queue(&["DATA"]);
         }
-        self.connection
-            .flush(Stage::Mail)
-            .await
-            .map_err(Interrupted::BeforeAnyReply)?;
+        self.connection.flush(Stage::Mail).await.map_err(Interrupted::BeforeAnyReply)?;
         if reset_pending {
             let reset = self.connection.reply(Stage::Reset).await;
             self.check_reset(&reset.map_err(Interrupted::BeforeAnyReply)?)?;
@@ -143,10 +129,7 @@ impl Transaction<'_> {
     }
 
     async fn reset(&mut self) -> Result<(), Interrupted> {
-        self.connection
-            .flush(Stage::Reset)
-            .await
-            .map_err(Interrupted::BeforeAnyReply)?;
+        self.connection.flush(Stage::Reset).await.map_err(Interrupted::BeforeAnyReply)?;
         let response = self.connection.reply(Stage::Reset).await;
         self.check_reset(&response.map_err(Interrupted::BeforeAnyReply)?)?;
         self.connection.dirty = false;
@@ -157,19 +140,12 @@ impl Transaction<'_> {
         if response.is_positive() {
             return Ok(());
         }
-        Err(Interrupted::BeforeAnyReply(
-            self.connection.unexpected(Stage::Reset, response),
-        ))
+        Err(Interrupted::BeforeAnyReply(self.connection.unexpected(Stage::Reset, response)))
     }
 
     /// `"MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF`
     fn queue_mail(&mut self) {
-        let Content {
-            prefix,
-            body,
-            smtputf8,
-            eight_bit,
-        } = &self.job.message;
+        let Content { prefix, body, smtputf8, eight_bit } = &self.job.message;
         let offered = &self.connection.capabilities;
         let size = if offered.offers(Extension::Size) {
             format!(" SIZE={}", prefix.len() + body.len())
@@ -182,8 +158,7 @@ impl Transaction<'_> {
         let wide = offered.offers(Extension::EightBitMime) && (*eight_bit || utf8);
         let body = if wide { " BODY=8BITMIME" } else { "" };
         let utf8 = if utf8 { " SMTPUTF8" } else { "" };
-        self.connection
-            .queue(&["MAIL FROM:<", &self.job.mail_from, ">", &size, body, utf8]);
+        self.connection.queue(&["MAIL FROM:<", &self.job.mail_from, ">", &size, body, utf8]);
     }
 
     fn queue_recipient(&mut self, index: usize) {
@@ -194,17 +169,11 @@ impl Transaction<'_> {
 
     async fn send(&mut self, stage: Stage, parts: &[&str]) -> Result<(), Interrupted> {
         self.connection.queue(parts);
-        self.connection
-            .flush(stage)
-            .await
-            .map_err(|error| self.fault(error))
+        self.connection.flush(stage).await.map_err(|error| self.fault(error))
     }
 
     async fn reply(&mut self, stage: Stage) -> Result<Response, Interrupted> {
-        self.connection
-            .reply(stage)
-            .await
-            .map_err(|error| self.fault(error))
+        self.connection.reply(stage).await.map_err(|error| self.fault(error))
     }
 
     /// MAIL was refused: the replies to what was pipelined behind it mean nothing.
@@ -343,10 +312,7 @@ impl Transaction<'_> {
 /// code names another reason such as a full mailbox.
 fn is_too_many(response: &Response) -> bool {
     matches!(response.code, 452 | 552)
-        && response
-            .enhanced
-            .as_ref()
-            .is_none_or(|code| code.ends_with(".5.3"))
+        && response.enhanced.as_ref().is_none_or(|code| code.ends_with(".5.3"))
 }
 
 #[cfg(test)]

@@ -22,59 +22,22 @@ pub struct Arguments<'a> {
 
 /// The commands of RFC 5321; others come from extensions.
 static BASE: &[Verb] = &[
-    Verb {
-        name: "EHLO",
-        run: hello::ehlo,
-    },
-    Verb {
-        name: "HELO",
-        run: hello::helo,
-    },
-    Verb {
-        name: "MAIL",
-        run: transaction::mail,
-    },
-    Verb {
-        name: "RCPT",
-        run: transaction::rcpt,
-    },
-    Verb {
-        name: "DATA",
-        run: transaction::data,
-    },
-    Verb {
-        name: "RSET",
-        run: transaction::rset,
-    },
-    Verb {
-        name: "NOOP",
-        run: information::noop,
-    },
-    Verb {
-        name: "HELP",
-        run: information::help,
-    },
-    Verb {
-        name: "VRFY",
-        run: information::vrfy,
-    },
-    Verb {
-        name: "EXPN",
-        run: information::vrfy,
-    },
-    Verb {
-        name: "QUIT",
-        run: information::quit,
-    },
+    Verb { name: "EHLO", run: hello::ehlo },
+    Verb { name: "HELO", run: hello::helo },
+    Verb { name: "MAIL", run: transaction::mail },
+    Verb { name: "RCPT", run: transaction::rcpt },
+    Verb { name: "DATA", run: transaction::data },
+    Verb { name: "RSET", run: transaction::rset },
+    Verb { name: "NOOP", run: information::noop },
+    Verb { name: "HELP", run: information::help },
+    Verb { name: "VRFY", run: information::vrfy },
+    Verb { name: "EXPN", run: information::vrfy },
+    Verb { name: "QUIT", run: information::quit },
 ];
 
 /// All commands.
 pub(super) fn verbs() -> impl Iterator<Item = &'static Verb> {
-    BASE.iter().chain(
-        extensions::ALL
-            .iter()
-            .filter_map(|extension| extension.verb()),
-    )
+    BASE.iter().chain(extensions::ALL.iter().filter_map(|extension| extension.verb()))
 }
 
 /// The command called `name`, in any case.
@@ -104,14 +67,9 @@ mod tests {
         assert_eq!(split(b"MAIL FROM:<> "), Some(("MAIL", "FROM:<>")));
         assert_eq!(split(b" EHLO x"), Some(("", "EHLO x")));
         assert_eq!(split("VRFY é".as_bytes()), Some(("VRFY", "é")));
-        for line in [
-            &b"NO\0OP"[..],
-            b"NOOP\rx",
-            b"NOOP \x7f",
-            b"NOOP \xff",
-            b"\x80",
-            b"\x16\x03\x01",
-        ] {
+        for line in
+            [&b"NO\0OP"[..], b"NOOP\rx", b"NOOP \x7f", b"NOOP \xff", b"\x80", b"\x16\x03\x01"]
+        {
             assert_eq!(split(line), None, "{line:?}");
         }
     }

@@ -46,13 +46,7 @@ impl DataReader {
     /// At the start of a message of at most `limit` octets.
     pub fn new(limit: usize) -> Self {
         let content = BytesMut::new();
-        Self {
-            place: Place::LineStart,
-            limit,
-            received: 0,
-            content,
-            fault: None,
-        }
+        Self { place: Place::LineStart, limit, received: 0, content, fault: None }
     }
 
     /// Reads from `input` and says how many octets belonged to the message.
@@ -78,9 +72,7 @@ impl DataReader {
             rest = after;
         }
         let read = input.len().saturating_sub(rest.len());
-        self.received = self
-            .received
-            .saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        self.received = self.received.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
         read
     }
 
@@ -241,10 +233,7 @@ mod tests {
         assert_eq!(reader.push(b"12345678\r\n"), 10);
         assert_eq!(reader.kept(), 10);
         assert_eq!(reader.push(b"9\r\n.\r\nNOOP\r\n"), 6);
-        assert_eq!(
-            (reader.kept(), reader.received(), reader.ended()),
-            (0, 16, true)
-        );
+        assert_eq!((reader.kept(), reader.received(), reader.ended()), (0, 16, true));
         assert_eq!(reader.finish(), Err(Fault::TooLarge));
     }
 
@@ -264,10 +253,7 @@ mod tests {
         let octet = prop_oneof![Just(b'.'), Just(0), any::<u8>()]
             .prop_filter("no line ends", |octet| !matches!(octet, b'\r' | b'\n'));
         proptest::collection::vec(proptest::collection::vec(octet, 0..6), 0..20).prop_map(|lines| {
-            lines
-                .into_iter()
-                .flat_map(|line| [line, b"\r\n".to_vec()].concat())
-                .collect()
+            lines.into_iter().flat_map(|line| [line, b"\r\n".to_vec()].concat()).collect()
         })
     }
 

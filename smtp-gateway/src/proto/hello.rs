@@ -24,9 +24,7 @@ pub(super) fn ehlo(session: &mut Session, arguments: Arguments<'_>) -> Step {
     };
     session.greet(Hello { name, esmtp: true });
     let view = session.view();
-    let lines = extensions::ALL
-        .iter()
-        .filter_map(|extension| extension.ehlo(&view));
+    let lines = extensions::ALL.iter().filter_map(|extension| extension.ehlo(&view));
     let first = Reply::bare(250, session.settings().hostname.clone());
     Step::Reply(lines.fold(first, Reply::and))
 }
@@ -37,10 +35,7 @@ pub(super) fn helo(session: &mut Session, arguments: Arguments<'_>) -> Step {
         Ok(name) => name.unwrap_or_default(),
         Err(reply) => return Step::Reply(reply),
     };
-    let hello = Hello {
-        name: name.clone(),
-        esmtp: false,
-    };
+    let hello = Hello { name: name.clone(), esmtp: false };
     if session.settings().role == Role::Mx && !name.starts_with('[') {
         session.reset();
         return session.ask(Question::Helo(hello), Ask::Helo { name });
@@ -53,9 +48,7 @@ pub(super) fn helo(session: &mut Session, arguments: Arguments<'_>) -> Step {
 fn argument(session: &Session, text: &str) -> Result<Option<String>, Reply> {
     let name = name(text);
     if name.is_none() && session.settings().role == Role::Mx {
-        return Err(Reply::bad_argument(
-            "A domain or an address literal must follow",
-        ));
+        return Err(Reply::bad_argument("A domain or an address literal must follow"));
     }
     Ok(name)
 }
@@ -92,20 +85,13 @@ mod tests {
 
     #[test]
     fn names_and_literals() {
-        for good in [
-            "localhost",
-            "mx.example.com",
-            "a_b.example",
-            "[192.0.2.1]",
-            "[IPv6:2001:db8::1]",
-        ] {
+        for good in
+            ["localhost", "mx.example.com", "a_b.example", "[192.0.2.1]", "[IPv6:2001:db8::1]"]
+        {
             assert_eq!(name(good).as_deref(), Some(good));
         }
         assert_eq!(name("mx.example.").as_deref(), Some("mx.example"));
-        assert_eq!(
-            name("[ipv6:2001:DB8::1]").as_deref(),
-            Some("[IPv6:2001:db8::1]")
-        );
+        assert_eq!(name("[ipv6:2001:DB8::1]").as_deref(), Some("[IPv6:2001:db8::1]"));
         for bad in [
             "",
             ".",

@@ -20,11 +20,7 @@ pub(super) fn vrfy(session: &mut Session, arguments: Arguments<'_>) -> Step {
     if arguments.text.is_empty() {
         return Step::Reply(Reply::bad_argument("Something to look for must follow"));
     }
-    Step::Reply(Reply::new(
-        252,
-        "2.5.2",
-        "Cannot tell; send a message and see",
-    ))
+    Step::Reply(Reply::new(252, "2.5.2", "Cannot tell; send a message and see"))
 }
 
 /// RFC 5321 §4.1.1.10. `"QUIT" CRLF`

@@ -30,19 +30,14 @@ mod tests {
 
     fn all(input: &[u8], limit: usize) -> (Vec<Result<Bytes, LineFault>>, BytesMut) {
         let mut buffer = BytesMut::from(input);
-        let lines = std::iter::from_fn(|| next_line(&mut buffer, limit))
-            .take(5)
-            .collect();
+        let lines = std::iter::from_fn(|| next_line(&mut buffer, limit)).take(5).collect();
         (lines, buffer)
     }
 
     #[test]
     fn lines_end_in_crlf() {
         let (lines, rest) = all(b"EHLO x\r\n\r\nNOOP\nQU", 100);
-        assert_eq!(
-            lines,
-            [Ok("EHLO x".into()), Ok("".into()), Err(LineFault::BareLf)]
-        );
+        assert_eq!(lines, [Ok("EHLO x".into()), Ok("".into()), Err(LineFault::BareLf)]);
         assert_eq!(rest, "QU");
     }
 

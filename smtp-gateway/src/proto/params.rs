@@ -41,9 +41,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Param<'_>>, Reply> {
 }
 
 fn param(word: &str) -> Option<Param<'_>> {
-    let (key, value) = word
-        .split_once('=')
-        .map_or((word, None), |(key, value)| (key, Some(value)));
+    let (key, value) = word.split_once('=').map_or((word, None), |(key, value)| (key, Some(value)));
     let key_fine = key.starts_with(|c: char| c.is_ascii_alphanumeric())
         && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let value_fine = value.is_none_or(|value| !value.is_empty() && !value.contains('='));
@@ -62,14 +60,8 @@ mod tests {
     #[test]
     fn parameters_are_split() {
         let params = parse(" SIZE=1  x-Y \tBODY=7BIT").unwrap();
-        let pairs: Vec<_> = params
-            .iter()
-            .map(|param| (param.key, param.value))
-            .collect();
-        assert_eq!(
-            pairs,
-            [("SIZE", Some("1")), ("x-Y", None), ("BODY", Some("7BIT"))]
-        );
+        let pairs: Vec<_> = params.iter().map(|param| (param.key, param.value)).collect();
+        assert_eq!(pairs, [("SIZE", Some("1")), ("x-Y", None), ("BODY", Some("7BIT"))]);
         assert_eq!(parse("").unwrap(), []);
         for bad in ["=1", "SIZE=", "A=b=c", "-a", "a_b", "SIZE=1 size=2", "é"] {
             assert_eq!(parse(bad).unwrap_err().code(), 501, "{bad}");

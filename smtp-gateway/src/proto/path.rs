@@ -136,11 +136,7 @@ fn path(text: &str) -> Result<(Mailbox, &str), PathError> {
     if text.starts_with('>') {
         return Err(PathError::Empty);
     }
-    let text = if text.starts_with('@') {
-        route(text)?
-    } else {
-        text
-    };
+    let text = if text.starts_with('@') { route(text)? } else { text };
     let (local, text) = match text.strip_prefix('"') {
         Some(quoted) => quoted_string(quoted)?,
         None => dot_string(text)?,
@@ -165,11 +161,7 @@ fn route(text: &str) -> Result<&str, PathError> {
             .and_then(|hop| domain(hop).ok())
             .is_some_and(|(_, rest)| rest.is_empty())
     });
-    if fine {
-        Ok(rest)
-    } else {
-        Err(PathError::Route)
-    }
+    if fine { Ok(rest) } else { Err(PathError::Route) }
 }
 
 /// `Dot-string = Atom *("." Atom)`
@@ -195,10 +187,7 @@ fn quoted_string(text: &str) -> Result<(String, &str), PathError> {
         let c = match c {
             '"' if local.is_empty() => return Err(PathError::LocalPart),
             '"' => return Ok((local, chars.as_str())),
-            '\\' => chars
-                .next()
-                .filter(char::is_ascii)
-                .ok_or(PathError::LocalPart)?,
+            '\\' => chars.next().filter(char::is_ascii).ok_or(PathError::LocalPart)?,
             other => other,
         };
         if c.is_control() {
@@ -266,11 +255,7 @@ mod tests {
             ("<a@[192.0.2.1]>", "a", "[192.0.2.1]"),
             ("<a@[ipv6:2001:db8::1]>", "a", "[IPv6:2001:db8::1]"),
             (r#"<"a b"@[192.0.2.1]>"#, "a b", "[192.0.2.1]"),
-            (
-                "<@a.example,@[192.0.2.1]:user@b.example>",
-                "user",
-                "b.example",
-            ),
+            ("<@a.example,@[192.0.2.1]:user@b.example>", "user", "b.example"),
             ("<dömain@exämple.org>", "dömain", "exämple.org"),
             ("<PostMaster>", "postmaster", ""),
             ("<postmaster@x.y>", "postmaster", "x.y"),
@@ -318,10 +303,7 @@ mod tests {
 
     #[test]
     fn null_is_a_reverse_path_only() {
-        assert_eq!(
-            reverse_path("<> SIZE=1"),
-            Ok((ReversePath::Null, " SIZE=1"))
-        );
+        assert_eq!(reverse_path("<> SIZE=1"), Ok((ReversePath::Null, " SIZE=1")));
         assert_eq!(reverse_path("<postmaster>"), Err(PathError::LocalPart));
     }
 }

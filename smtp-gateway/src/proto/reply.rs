@@ -16,20 +16,12 @@ pub struct Reply {
 impl Reply {
     /// One line with an enhanced status code such as `5.5.1`.
     pub fn new(code: u16, enhanced: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            enhanced: Some(enhanced),
-            lines: vec![text.into()],
-        }
+        Self { code, enhanced: Some(enhanced), lines: vec![text.into()] }
     }
 
     /// One line without enhanced status code: greetings, 3xx and the replies to HELO and EHLO.
     pub fn bare(code: u16, text: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            enhanced: None,
-            lines: vec![text.into()],
-        }
+        Self { code, enhanced: None, lines: vec![text.into()] }
     }
 
     /// The same with one more line.
@@ -56,11 +48,7 @@ impl Reply {
 
     /// 421: nothing came for too long.
     pub fn timed_out() -> Self {
-        Self::new(
-            421,
-            "4.4.2",
-            "Nothing heard for too long, closing the connection",
-        )
+        Self::new(421, "4.4.2", "Nothing heard for too long, closing the connection")
     }
 
     /// 421: too many connections.
@@ -98,11 +86,7 @@ impl Reply {
 }
 
 fn printable(c: char) -> char {
-    if c == ' ' || c.is_ascii_graphic() {
-        c
-    } else {
-        '?'
-    }
+    if c == ' ' || c.is_ascii_graphic() { c } else { '?' }
 }
 
 #[cfg(test)]
@@ -111,17 +95,9 @@ mod tests {
 
     #[test]
     fn replies_are_serialised() {
-        assert_eq!(
-            Reply::new(250, "2.0.0", "OK").serialise(),
-            "250 2.0.0 OK\r\n"
-        );
-        let ehlo = Reply::bare(250, "mx.example")
-            .and("PIPELINING")
-            .and("SIZE 1");
-        assert_eq!(
-            ehlo.serialise(),
-            "250-mx.example\r\n250-PIPELINING\r\n250 SIZE 1\r\n"
-        );
+        assert_eq!(Reply::new(250, "2.0.0", "OK").serialise(), "250 2.0.0 OK\r\n");
+        let ehlo = Reply::bare(250, "mx.example").and("PIPELINING").and("SIZE 1");
+        assert_eq!(ehlo.serialise(), "250-mx.example\r\n250-PIPELINING\r\n250 SIZE 1\r\n");
         let two = Reply::new(554, "5.0.0", "a").and("b");
         assert_eq!(two.serialise(), "554-5.0.0 a\r\n554 5.0.0 b\r\n");
     }

@@ -123,10 +123,7 @@ impl Session {
         Self {
             settings,
             state: State::Start,
-            hello: Hello {
-                name: String::new(),
-                esmtp: false,
-            },
+            hello: Hello { name: String::new(), esmtp: false },
             tls,
             authenticated: false,
             first: true,
@@ -146,22 +143,14 @@ impl Session {
 
     /// Most octets of the next line, CRLF included.
     pub const fn line_limit(&self) -> usize {
-        if matches!(self.state, State::Authenticating(_)) {
-            RESPONSE_LINE
-        } else {
-            COMMAND_LINE
-        }
+        if matches!(self.state, State::Authenticating(_)) { RESPONSE_LINE } else { COMMAND_LINE }
     }
 
     /// A line without its CRLF came. `followed`: the client has sent more already.
     pub fn line(&mut self, line: &[u8], followed: bool) -> Step {
         self.commands = self.commands.saturating_add(1);
         if self.commands > MAX_COMMANDS {
-            return self.close(Reply::new(
-                421,
-                "4.7.0",
-                "Too many commands without a message",
-            ));
+            return self.close(Reply::new(421, "4.7.0", "Too many commands without a message"));
         }
         if let State::Authenticating(exchange) = &mut self.state {
             let exchange = mem::take(exchange);
@@ -175,9 +164,7 @@ impl Session {
             .ok_or_else(|| Reply::new(500, "5.5.2", "Not a command"))
             .and_then(|(name, text)| {
                 let unknown = || Reply::new(500, "5.5.1", "Unknown command");
-                command::find(name)
-                    .map(|verb| (verb, text))
-                    .ok_or_else(unknown)
+                command::find(name).map(|verb| (verb, text)).ok_or_else(unknown)
             });
         let first = mem::take(&mut self.first);
         let step = match found {
@@ -202,11 +189,9 @@ impl Session {
     pub fn bad_line(&mut self, fault: LineFault) -> Step {
         let authenticating = matches!(self.state, State::Authenticating(_));
         match fault {
-            LineFault::TooLong if authenticating => self.close(Reply::new(
-                500,
-                "5.5.6",
-                "Authentication exchange line is too long",
-            )),
+            LineFault::TooLong if authenticating => {
+                self.close(Reply::new(500, "5.5.6", "Authentication exchange line is too long"))
+            }
             LineFault::TooLong => self.close(Reply::new(500, "5.5.2", "Line too long")),
             LineFault::BareLf if self.first || authenticating => {
                 self.close(Reply::new(500, "5.5.2", "Lines must end in CRLF"))
@@ -263,11 +248,7 @@ impl Session {
 
     /// What extensions see.
     pub fn view(&self) -> View<'_> {
-        View {
-            settings: &self.settings,
-            tls: self.tls,
-            authenticated: self.authenticated,
-        }
+        View { settings: &self.settings, tls: self.tls, authenticated: self.authenticated }
     }
 
     /// Settings.

@@ -32,11 +32,7 @@ pub(super) fn mail(session: &mut Session, arguments: Arguments<'_>) -> Step {
     match parse_mail(session, arguments.text) {
         Ok((path, params)) => {
             let null_sender = path == ReversePath::Null;
-            let transaction = Transaction {
-                params: params.clone(),
-                null_sender,
-                recipients: 0,
-            };
+            let transaction = Transaction { params: params.clone(), null_sender, recipients: 0 };
             session.ask(Question::Sender(transaction), Ask::Sender { path, params })
         }
         Err(reply) => Step::Reply(reply),
@@ -61,9 +57,8 @@ fn mail_param(session: &Session, param: Param<'_>, out: &mut MailParams) -> Resu
         return Err(params::unknown());
     }
     let view = session.view();
-    let taken = extensions::ALL
-        .iter()
-        .find_map(|extension| extension.mail_param(param, &view, out));
+    let taken =
+        extensions::ALL.iter().find_map(|extension| extension.mail_param(param, &view, out));
     taken.unwrap_or_else(|| Err(params::unknown()))
 }
 
@@ -80,11 +75,7 @@ pub(super) fn rcpt(session: &mut Session, arguments: Arguments<'_>) -> Step {
         Err(reply) => return Step::Reply(reply),
     };
     let one_only = transaction.null_sender && session.settings().role == Role::Mx;
-    let limit = if one_only {
-        1
-    } else {
-        session.settings().max_recipients
-    };
+    let limit = if one_only { 1 } else { session.settings().max_recipients };
     if transaction.recipients >= limit {
         return Step::Reply(Reply::new(452, "4.5.3", "Too many recipients"));
     }
@@ -137,11 +128,7 @@ fn needs_utf8(mailbox: &Mailbox, params: &MailParams) -> Result<(), Reply> {
     if mailbox.is_ascii() || params.smtputf8 {
         return Ok(());
     }
-    Err(Reply::new(
-        553,
-        "5.6.7",
-        "The address needs SMTPUTF8, which MAIL did not ask for",
-    ))
+    Err(Reply::new(553, "5.6.7", "The address needs SMTPUTF8, which MAIL did not ask for"))
 }
 
 /// RFC 5321 §4.1.1.4. `"DATA" CRLF`
@@ -237,13 +224,9 @@ impl Session {
             return self.close(Reply::new(421, "4.3.0", "Internal error"));
         };
         match data {
-            Ok(data) => self.ask(
-                Question::Message,
-                Ask::Message {
-                    params: transaction.params,
-                    data,
-                },
-            ),
+            Ok(data) => {
+                self.ask(Question::Message, Ask::Message { params: transaction.params, data })
+            }
             Err(fault) => {
                 self.failed = self.failed.saturating_add(1);
                 Step::Reply(self.refused_data(fault))

@@ -45,10 +45,7 @@ fn parse(text: &str) -> (String, Vec<Line>) {
         } else if line == "-- closed" {
             lines.push(Line::Closed);
         } else {
-            assert!(
-                line.is_empty() || line.starts_with('#'),
-                "not a line of a transcript: {line}"
-            );
+            assert!(line.is_empty() || line.starts_with('#'), "not a line of a transcript: {line}");
         }
     }
     (listener, lines)
@@ -76,11 +73,7 @@ fn unescape(text: &str) -> Vec<u8> {
 }
 
 fn settings(listener: &str) -> (Settings, bool) {
-    let role = if listener == "mx" {
-        Role::Mx
-    } else {
-        Role::Submission
-    };
+    let role = if listener == "mx" { Role::Mx } else { Role::Submission };
     let settings = Settings {
         hostname: "mx.example.test".to_owned(),
         role,
@@ -121,12 +114,7 @@ impl Server {
     }
 
     fn say(&mut self, reply: &Reply) {
-        self.output.extend(
-            reply
-                .serialise()
-                .split_terminator("\r\n")
-                .map(str::to_owned),
-        );
+        self.output.extend(reply.serialise().split_terminator("\r\n").map(str::to_owned));
     }
 
     fn hear(&mut self, octets: &[u8]) {
@@ -176,20 +164,16 @@ impl Server {
 
 fn answer(ask: Ask) -> Answer {
     match ask {
-        Ask::Helo { name } => refuse(
-            name != "unknown.test",
-            Reply::new(550, "5.7.1", "HELO name is not in the DNS"),
-        ),
-        Ask::Password {
-            username, password, ..
-        } => refuse(
+        Ask::Helo { name } => {
+            refuse(name != "unknown.test", Reply::new(550, "5.7.1", "HELO name is not in the DNS"))
+        }
+        Ask::Password { username, password, .. } => refuse(
             username == "alice@example.test" && password.reveal() == "wonderland",
             Reply::new(535, "5.7.8", "The credentials are not valid"),
         ),
-        Ask::ScramOutcome { proved } => refuse(
-            proved,
-            Reply::new(535, "5.7.8", "The credentials are not valid"),
-        ),
+        Ask::ScramOutcome { proved } => {
+            refuse(proved, Reply::new(535, "5.7.8", "The credentials are not valid"))
+        }
         Ask::ScramSecret { .. } => {
             let secret = ScramSecret {
                 salt: b"0123456789abcdef".to_vec(),
@@ -197,10 +181,7 @@ fn answer(ask: Ask) -> Answer {
                 stored_key: vec![0; 32],
                 server_key: vec![0; 32],
             };
-            Answer::Secret {
-                secret,
-                nonce: "SERVERNONCE".to_owned(),
-            }
+            Answer::Secret { secret, nonce: "SERVERNONCE".to_owned() }
         }
         Ask::Sender { path, .. } => refuse(
             !matches!(&path, ReversePath::Mailbox(mailbox) if domain(mailbox) == "nullmx.test"),
@@ -226,11 +207,7 @@ fn answer(ask: Ask) -> Answer {
 }
 
 fn refuse(fine: bool, reply: Reply) -> Answer {
-    if fine {
-        Answer::Accepted
-    } else {
-        Answer::Refused(reply)
-    }
+    if fine { Answer::Accepted } else { Answer::Refused(reply) }
 }
 
 fn domain(mailbox: &Mailbox) -> &str {
@@ -272,28 +249,19 @@ fn replay(name: &str, text: &str) {
                 server.hear(&octets);
             }
             Line::Server(pattern) => {
-                let said = server
-                    .output
-                    .pop_front()
-                    .unwrap_or_else(|| panic!("{name}: no {pattern:?}"));
+                let said =
+                    server.output.pop_front().unwrap_or_else(|| panic!("{name}: no {pattern:?}"));
                 assert!(fits(&pattern, &said), "{name}: {said:?} is not {pattern:?}");
             }
             Line::Tls => {
-                assert!(
-                    std::mem::take(&mut server.handshake),
-                    "{name}: no handshake"
-                );
+                assert!(std::mem::take(&mut server.handshake), "{name}: no handshake");
                 assert!(server.input.is_empty());
                 server.session.tls_started();
             }
             Line::Closed => assert!(server.closed, "{name}: not closed"),
         }
     }
-    assert!(
-        server.output.is_empty(),
-        "{name}: not in the transcript: {:?}",
-        server.output
-    );
+    assert!(server.output.is_empty(), "{name}: not in the transcript: {:?}", server.output);
 }
 
 #[test]
@@ -303,10 +271,7 @@ fn transcripts_are_what_happens() {
     for entry in fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "txt") {
-            replay(
-                &path.display().to_string(),
-                &fs::read_to_string(&path).unwrap(),
-            );
+            replay(&path.display().to_string(), &fs::read_to_string(&path).unwrap());
             seen += 1;
         }
     }

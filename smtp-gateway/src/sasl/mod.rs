@@ -37,10 +37,7 @@ impl Mechanism {
 
     /// Reads the name, in any case.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|mechanism| mechanism.as_str().eq_ignore_ascii_case(name))
+        Self::ALL.iter().copied().find(|mechanism| mechanism.as_str().eq_ignore_ascii_case(name))
     }
 }
 
@@ -106,10 +103,7 @@ enum State {
 impl Default for Exchange {
     /// One that is over.
     fn default() -> Self {
-        Self {
-            mechanism: Mechanism::default(),
-            state: State::Over,
-        }
+        Self { mechanism: Mechanism::default(), state: State::Over }
     }
 }
 
@@ -131,11 +125,7 @@ impl Exchange {
 
     /// The first turn when the client gave no initial response.
     pub fn start(&mut self) -> Turn {
-        let prompt: &[u8] = if self.mechanism == Mechanism::Login {
-            b"Username:"
-        } else {
-            b""
-        };
+        let prompt: &[u8] = if self.mechanism == Mechanism::Login { b"Username:" } else { b"" };
         Turn::Challenge(prompt.to_vec())
     }
 
@@ -151,10 +141,7 @@ impl Exchange {
                 None => Turn::Malformed,
             },
             State::LoginPassword { username } => match plain::text(octets) {
-                Some(password) => Turn::Password {
-                    username,
-                    password: Secret(password),
-                },
+                Some(password) => Turn::Password { username, password: Secret(password) },
                 None => Turn::Malformed,
             },
             State::Scram(mut server) => {
@@ -183,28 +170,17 @@ mod tests {
     fn login_asks_twice() {
         let mut exchange = Exchange::new(Mechanism::Login);
         assert_eq!(exchange.start(), Turn::Challenge(b"Username:".to_vec()));
-        assert_eq!(
-            exchange.response(b"alice"),
-            Turn::Challenge(b"Password:".to_vec())
-        );
+        assert_eq!(exchange.response(b"alice"), Turn::Challenge(b"Password:".to_vec()));
         let turn = exchange.response(b"wonderland");
-        let Turn::Password { username, password } = turn else {
-            panic!("{turn:?}")
-        };
-        assert_eq!(
-            (username.as_str(), password.reveal()),
-            ("alice", "wonderland")
-        );
+        let Turn::Password { username, password } = turn else { panic!("{turn:?}") };
+        assert_eq!((username.as_str(), password.reveal()), ("alice", "wonderland"));
         assert_eq!(format!("{password:?}"), "Secret");
         assert_eq!(exchange.response(b"again"), Turn::Malformed);
     }
 
     #[test]
     fn names_are_read_in_any_case() {
-        assert_eq!(
-            Mechanism::parse("scram-sha-256"),
-            Some(Mechanism::ScramSha256)
-        );
+        assert_eq!(Mechanism::parse("scram-sha-256"), Some(Mechanism::ScramSha256));
         assert_eq!(Mechanism::parse("SCRAM-SHA-256-PLUS"), None);
     }
 }

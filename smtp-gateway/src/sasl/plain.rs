@@ -19,10 +19,7 @@ pub(super) fn plain(octets: &[u8]) -> Turn {
     if !own || username.is_empty() || password.is_empty() {
         return Turn::Malformed;
     }
-    Turn::Password {
-        username: username.to_owned(),
-        password: Secret(password.to_owned()),
-    }
+    Turn::Password { username: username.to_owned(), password: Secret(password.to_owned()) }
 }
 
 /// A login name or password of LOGIN.
@@ -39,9 +36,7 @@ mod tests {
     fn messages_have_three_parts() {
         for good in [&b"\0tim\0tanstaaf"[..], b"tim\0tim\0tanstaaf"] {
             let turn = plain(good);
-            let Turn::Password { username, password } = turn else {
-                panic!("{turn:?}")
-            };
+            let Turn::Password { username, password } = turn else { panic!("{turn:?}") };
             assert_eq!((username.as_str(), password.reveal()), ("tim", "tanstaaf"));
         }
         let bad: [&[u8]; 8] = [

@@ -53,9 +53,7 @@ impl ScramSecret {
 
 impl fmt::Debug for ScramSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScramSecret")
-            .field("iterations", &self.iterations)
-            .finish_non_exhaustive()
+        f.debug_struct("ScramSecret").field("iterations", &self.iterations).finish_non_exhaustive()
     }
 }
 
@@ -108,12 +106,7 @@ impl Server {
                 }
                 None => Turn::Malformed,
             },
-            State::Final {
-                first,
-                server_first,
-                nonce,
-                secret,
-            } => {
+            State::Final { first, server_first, nonce, secret } => {
                 let Some(last) = client_final(text) else {
                     return Turn::Malformed;
                 };
@@ -139,12 +132,7 @@ impl Server {
         let salt = STANDARD.encode(&secret.salt);
         let server_first = format!("r={nonce},s={salt},i={}", secret.iterations);
         let challenge = server_first.clone().into_bytes();
-        self.0 = State::Final {
-            first,
-            server_first,
-            nonce,
-            secret,
-        };
+        self.0 = State::Final { first, server_first, nonce, secret };
         Turn::Challenge(challenge)
     }
 }
@@ -168,12 +156,7 @@ fn client_first(text: &str) -> Option<ClientFirst> {
         return None;
     }
     let gs2_header = format!("{binding},{authzid},");
-    Some(ClientFirst {
-        gs2_header,
-        bare: bare.to_owned(),
-        username,
-        nonce,
-    })
+    Some(ClientFirst { gs2_header, bare: bare.to_owned(), username, nonce })
 }
 
 /// `saslname`: `=2C` for a comma, `=3D` for `=`.
@@ -205,12 +188,7 @@ fn client_final(text: &str) -> Option<ClientFinal<'_>> {
     let mut parts = without_proof.split(',');
     let binding = STANDARD.decode(parts.next()?.strip_prefix("c=")?).ok()?;
     let nonce = parts.next()?.strip_prefix("r=")?;
-    Some(ClientFinal {
-        without_proof,
-        binding,
-        nonce,
-        proof: STANDARD.decode(proof).ok()?,
-    })
+    Some(ClientFinal { without_proof, binding, nonce, proof: STANDARD.decode(proof).ok()? })
 }
 
 /// RFC 5802 §3: `ServerSignature` when the proof is right.
@@ -223,12 +201,7 @@ fn verify(
 ) -> Option<Vec<u8>> {
     let auth_message = format!("{},{server_first},{}", first.bare, last.without_proof);
     let signature = sign(&secret.stored_key, auth_message.as_bytes());
-    let client_key: Vec<u8> = last
-        .proof
-        .iter()
-        .zip(&signature)
-        .map(|(a, b)| a ^ b)
-        .collect();
+    let client_key: Vec<u8> = last.proof.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
     let stored_key = digest::digest(&digest::SHA256, &client_key);
     let right = stored_key.as_ref().ct_eq(&secret.stored_key)
         & last.nonce.as_bytes().ct_eq(nonce.as_bytes())
@@ -238,9 +211,7 @@ fn verify(
 }
 
 fn sign(key: &[u8], message: &[u8]) -> Vec<u8> {
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message)
-        .as_ref()
-        .to_vec()
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref().to_vec()
 }
 
 #[cfg(test)]
@@ -261,36 +232,17 @@ mod tests {
         let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
         let mut salted = [0; 32];
         let rounds = 4096.try_into().unwrap();
-        pbkdf2::derive(
-            pbkdf2::PBKDF2_HMAC_SHA256,
-            rounds,
-            &salt,
-            b"pencil",
-            &mut salted,
-        );
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, b"pencil", &mut salted);
         let client_key = sign(&salted, b"Client Key");
-        let stored_key = digest::digest(&digest::SHA256, &client_key)
-            .as_ref()
-            .to_vec();
-        ScramSecret {
-            salt,
-            iterations: 4096,
-            stored_key,
-            server_key: sign(&salted, b"Server Key"),
-        }
+        let stored_key = digest::digest(&digest::SHA256, &client_key).as_ref().to_vec();
+        ScramSecret { salt, iterations: 4096, stored_key, server_key: sign(&salted, b"Server Key") }
     }
 
     /// Until the client-final-message.
     fn begun(first: &str, secret: ScramSecret) -> Server {
         let mut server = Server::new();
-        assert!(matches!(
-            server.response(first.as_bytes()),
-            Turn::FindSecret { .. }
-        ));
-        assert!(matches!(
-            server.secret(secret, SERVER_NONCE),
-            Turn::Challenge(_)
-        ));
+        assert!(matches!(server.response(first.as_bytes()), Turn::FindSecret { .. }));
+        assert!(matches!(server.secret(secret, SERVER_NONCE), Turn::Challenge(_)));
         server
     }
 
@@ -299,20 +251,9 @@ mod tests {
     fn example_of_the_rfc() {
         let mut server = Server::new();
         let first = format!("n,,n=user,r={CLIENT_NONCE}");
-        assert_eq!(
-            server.response(first.as_bytes()),
-            Turn::FindSecret {
-                username: "user".into()
-            }
-        );
-        assert_eq!(
-            server.secret(pencil(), SERVER_NONCE),
-            Turn::Challenge(SERVER_FIRST.into())
-        );
-        assert_eq!(
-            server.response(CLIENT_FINAL.as_bytes()),
-            Turn::Challenge(SERVER_FINAL.into())
-        );
+        assert_eq!(server.response(first.as_bytes()), Turn::FindSecret { username: "user".into() });
+        assert_eq!(server.secret(pencil(), SERVER_NONCE), Turn::Challenge(SERVER_FIRST.into()));
+        assert_eq!(server.response(CLIENT_FINAL.as_bytes()), Turn::Challenge(SERVER_FINAL.into()));
         assert_eq!(server.response(b""), Turn::Outcome { proved: true });
         assert_eq!(server.response(b""), Turn::Malformed);
     }
@@ -335,13 +276,7 @@ mod tests {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"key");
         let turn = begun(&first, ScramSecret::fake(&key, "user")).response(CLIENT_FINAL.as_bytes());
         assert_eq!(turn, Turn::Outcome { proved: false });
-        for last in [
-            "",
-            "c=biws",
-            "c=biws,p=AA==",
-            "r=x,c=biws,p=AA==",
-            "c=biws,r=x,p=%",
-        ] {
+        for last in ["", "c=biws", "c=biws,p=AA==", "r=x,c=biws,p=AA==", "c=biws,r=x,p=%"] {
             assert_eq!(
                 begun(&first, pencil()).response(last.as_bytes()),
                 Turn::Malformed,
@@ -354,10 +289,7 @@ mod tests {
     fn first_messages() {
         let username = |text: &str| client_first(text).map(|first| first.username);
         assert_eq!(username("n,,n=a=2Cb=3Dc,r=x").as_deref(), Some("a,b=c"));
-        assert_eq!(
-            username("y,a=user,n=user,r=x,ext=1").as_deref(),
-            Some("user")
-        );
+        assert_eq!(username("y,a=user,n=user,r=x,ext=1").as_deref(), Some("user"));
         for bad in [
             "",
             "n",

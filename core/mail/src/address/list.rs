@@ -153,11 +153,7 @@ impl Reader {
             }
             None => {
                 self.list.is_malformed = true;
-                let name = if name.is_empty() {
-                    bare.to_owned()
-                } else {
-                    name
-                };
+                let name = if name.is_empty() { bare.to_owned() } else { name };
                 (name, String::new())
             }
         };
@@ -165,30 +161,17 @@ impl Reader {
             self.list.is_malformed = true;
             return;
         }
-        let name = [name, comment]
-            .into_iter()
-            .find(|name| !name.trim().is_empty());
+        let name = [name, comment].into_iter().find(|name| !name.trim().is_empty());
         let name = name.map(|name| clean_name(&name));
-        let email = email
-            .chars()
-            .map(|c| {
-                if super::is_forbidden(c) {
-                    '\u{fffd}'
-                } else {
-                    c
-                }
-            })
-            .collect();
+        let email =
+            email.chars().map(|c| if super::is_forbidden(c) { '\u{fffd}' } else { c }).collect();
         self.list.addresses.push(EmailAddress { name, email });
     }
 }
 
 /// A decoded name can hold line breaks and worse; they must not reach logs and other headers.
 fn clean_name(name: &str) -> String {
-    name.trim()
-        .chars()
-        .map(|c| if super::is_forbidden(c) { ' ' } else { c })
-        .collect()
+    name.trim().chars().map(|c| if super::is_forbidden(c) { ' ' } else { c }).collect()
 }
 
 /// Content of a quoted string whose opening quote is gone, and whether it was closed.
@@ -233,26 +216,17 @@ mod tests {
     use super::*;
 
     fn show(list: &AddressList) -> Vec<(Option<&str>, &str)> {
-        list.addresses
-            .iter()
-            .map(|a| (a.name.as_deref(), a.email.as_str()))
-            .collect()
+        list.addresses.iter().map(|a| (a.name.as_deref(), a.email.as_str())).collect()
     }
 
     #[test]
     fn lists_as_they_come() {
         for (input, expected) in [
             ("a@b", vec![(None, "a@b")]),
-            (
-                " Alice <a@b> , bob@c",
-                vec![(Some("Alice"), "a@b"), (None, "bob@c")],
-            ),
+            (" Alice <a@b> , bob@c", vec![(Some("Alice"), "a@b"), (None, "bob@c")]),
             ("\"A, B\" <a@b>", vec![(Some("A, B"), "a@b")]),
             ("a@b (Alice (x))", vec![(Some("Alice (x)"), "a@b")]),
-            (
-                "=?utf-8?q?=C3=89mile?= Z <a@b>",
-                vec![(Some("Émile Z"), "a@b")],
-            ),
+            ("=?utf-8?q?=C3=89mile?= Z <a@b>", vec![(Some("Émile Z"), "a@b")]),
             ("\"x y\"@b", vec![(None, "\"x y\"@b")]),
             ("<\"x>y\"@b>", vec![(None, "\"x>y\"@b")]),
             ("Émile <a@b>", vec![(Some("Émile"), "a@b")]),
@@ -261,11 +235,7 @@ mod tests {
             (", ,a@b,,", vec![(None, "a@b")]),
             ("=?utf-8?q?a=0d=0ab?= <a@b>", vec![(Some("a  b"), "a@b")]),
         ] {
-            assert_eq!(
-                show(&parse_address_list(input.as_bytes())),
-                expected,
-                "{input}"
-            );
+            assert_eq!(show(&parse_address_list(input.as_bytes())), expected, "{input}");
         }
     }
 
@@ -273,14 +243,7 @@ mod tests {
     fn tells_groups_and_malformed() {
         assert!(parse_address_list(b"G: a@b;").has_group);
         assert!(parse_address_list(b"<a@x>:<b@y>").has_group);
-        for bad in [
-            "<a@b> <c@d>",
-            "Alice",
-            "<a@b",
-            "\"a <a@b>",
-            "a@b (x",
-            "<a@b> x",
-        ] {
+        for bad in ["<a@b> <c@d>", "Alice", "<a@b", "\"a <a@b>", "a@b (x", "<a@b> x"] {
             assert!(parse_address_list(bad.as_bytes()).is_malformed, "{bad}");
         }
         for good in ["a@b", "A. B. <a@b>", "\"x\"@b"] {

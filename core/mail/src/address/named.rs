@@ -30,10 +30,7 @@ impl NamedAddress {
         if let Some(name) = name {
             check_name(name)?;
         }
-        Ok(Self {
-            name: name.map(str::to_owned),
-            address,
-        })
+        Ok(Self { name: name.map(str::to_owned), address })
     }
 
     /// One mailbox: `a@b`, `Alice <a@b>`, `"A, B" <a@b>`, with encoded-words in the name.
@@ -56,13 +53,8 @@ impl NamedAddress {
         let Some(inside) = inside.strip_suffix('>') else {
             return Err(after_angle(inside));
         };
-        let address = Address::parse(inside).map_err(|error| {
-            if inside.contains('>') {
-                AddressError::List
-            } else {
-                error
-            }
-        })?;
+        let address = Address::parse(inside)
+            .map_err(|error| if inside.contains('>') { AddressError::List } else { error })?;
         Self::new(Some(&decode_phrase(phrase)?), address)
     }
 }
@@ -81,9 +73,7 @@ impl fmt::Display for NamedAddress {
 pub(crate) fn quote_name(name: &str) -> String {
     let bare = !name.is_empty()
         && !name.contains("=?")
-        && name
-            .split(' ')
-            .all(|word| !word.is_empty() && word.chars().all(is_atext));
+        && name.split(' ').all(|word| !word.is_empty() && word.chars().all(is_atext));
     if bare {
         return name.to_owned();
     }
@@ -104,11 +94,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), AddressError> {
     if name.len() > MAX_NAME {
         return Err(AddressError::NameTooLong);
     }
-    if has_control(name) {
-        Err(AddressError::ControlCharacter)
-    } else {
-        Ok(())
-    }
+    if has_control(name) { Err(AddressError::ControlCharacter) } else { Ok(()) }
 }
 
 /// Control characters, written out or hidden in encoded-words.
@@ -196,11 +182,7 @@ mod tests {
             ("Alice <a@b>", Some("Alice"), "Alice <a@b>"),
             (" \"A, B\" <a@b> ", Some("A, B"), "\"A, B\" <a@b>"),
             ("A. B. <a@b>", Some("A. B."), "\"A. B.\" <a@b>"),
-            (
-                "=?utf-8?q?=C3=89mile?= =?utf-8?b?WsOp?= <a@b>",
-                Some("ÉmileZé"),
-                "ÉmileZé <a@b>",
-            ),
+            ("=?utf-8?q?=C3=89mile?= =?utf-8?b?WsOp?= <a@b>", Some("ÉmileZé"), "ÉmileZé <a@b>"),
             ("Émile <a@b>", Some("Émile"), "Émile <a@b>"),
             ("\"\" <a@b>", None, "a@b"),
             ("\"x y\"@b", None, "\"x y\"@b"),
@@ -230,10 +212,7 @@ mod tests {
             ("A\r\nBcc: x@y <a@b>", AddressError::ControlCharacter),
             ("A\u{85} <a@b>", AddressError::ControlCharacter),
             ("A\u{2028} <a@b>", AddressError::ControlCharacter),
-            (
-                "=?utf-8?q?a=0d=0aBcc:x?= <a@b>",
-                AddressError::ControlCharacter,
-            ),
+            ("=?utf-8?q?a=0d=0aBcc:x?= <a@b>", AddressError::ControlCharacter),
             ("=?utf-8?b?YQ0KYg==?= <a@b>", AddressError::ControlCharacter),
             ("\"=?utf-8?q?=00?=\" <a@b>", AddressError::ControlCharacter),
         ] {

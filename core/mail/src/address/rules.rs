@@ -30,12 +30,7 @@ fn fold_case(local: &str, case_sensitive: bool) -> String {
         (true, true) => local.to_owned(),
         (true, false) => local.to_ascii_lowercase(),
         (false, true) => local.nfc().collect(),
-        (false, false) => local
-            .nfc()
-            .collect::<String>()
-            .to_lowercase()
-            .nfc()
-            .collect(),
+        (false, false) => local.nfc().collect::<String>().to_lowercase().nfc().collect(),
     }
 }
 
@@ -59,11 +54,7 @@ struct Provider {
 
 /// Providers known to deliver several spellings to one person.
 const PROVIDERS: &[Provider] = &[
-    Provider {
-        domains: &["gmail.com", "googlemail.com"],
-        separators: &["+"],
-        ignores_dots: true,
-    },
+    Provider { domains: &["gmail.com", "googlemail.com"], separators: &["+"], ignores_dots: true },
     Provider {
         domains: &[
             "outlook.com",
@@ -112,9 +103,7 @@ pub fn suppression_base(address: &Address, separators: &[String]) -> String {
 }
 
 fn provider_of(domain: &str) -> Option<&'static Provider> {
-    PROVIDERS
-        .iter()
-        .find(|provider| provider.domains.contains(&domain))
+    PROVIDERS.iter().find(|provider| provider.domains.contains(&domain))
 }
 
 #[cfg(test)]
@@ -123,10 +112,8 @@ mod tests {
 
     #[test]
     fn canonical_local_parts() {
-        let rules = LocalPartRules {
-            separators: vec!["+".into(), "--".into()],
-            case_sensitive: false,
-        };
+        let rules =
+            LocalPartRules { separators: vec!["+".into(), "--".into()], case_sensitive: false };
         for (input, output) in [
             ("Alice", "alice"),
             ("alice+news", "alice"),
@@ -137,10 +124,7 @@ mod tests {
         ] {
             assert_eq!(rules.canonical(input), output);
         }
-        let strict = LocalPartRules {
-            separators: vec![],
-            case_sensitive: true,
-        };
+        let strict = LocalPartRules { separators: vec![], case_sensitive: true };
         assert_eq!(strict.canonical("Alice+x"), "Alice+x");
     }
 

@@ -58,11 +58,7 @@ struct Checker {
 impl Checker {
     fn add(&mut self, pointer: &str, code: &'static str, detail: &str) {
         let (pointer, detail) = (pointer.to_owned(), detail.to_owned());
-        self.faults.push(Fault {
-            pointer,
-            code,
-            detail,
-        });
+        self.faults.push(Fault { pointer, code, detail });
     }
 
     fn addresses(&mut self, draft: &Draft) {
@@ -70,17 +66,9 @@ impl Checker {
         if let Some(sender) = &draft.sender {
             self.mailbox("/sender", sender);
         }
-        for (name, list) in [
-            ("to", &draft.to),
-            ("cc", &draft.cc),
-            ("reply_to", &draft.reply_to),
-        ] {
+        for (name, list) in [("to", &draft.to), ("cc", &draft.cc), ("reply_to", &draft.reply_to)] {
             if list.len() > MAX_RECIPIENTS {
-                self.add(
-                    &format!("/{name}"),
-                    "too_many",
-                    "there are too many addresses",
-                );
+                self.add(&format!("/{name}"), "too_many", "there are too many addresses");
                 continue;
             }
             for (at, named) in list.iter().enumerate() {
@@ -116,11 +104,7 @@ impl Checker {
             return false;
         }
         if text.contains("=?") && encoded_word::decode_str(text).chars().any(bad) {
-            self.add(
-                pointer,
-                "control_character",
-                "an encoded-word hides control characters",
-            );
+            self.add(pointer, "control_character", "an encoded-word hides control characters");
             return false;
         }
         true
@@ -158,16 +142,9 @@ impl Checker {
             self.add("/headers", "too_many", "there are too many header fields");
             return;
         }
-        let total: usize = headers
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
+        let total: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         if total > MAX_HEADER_TOTAL {
-            self.add(
-                "/headers",
-                "too_long",
-                "the header fields are too long together",
-            );
+            self.add("/headers", "too_long", "the header fields are too long together");
         }
         for (name, value) in headers {
             self.header(name, value);
@@ -180,9 +157,7 @@ impl Checker {
         if !is_field_name(name) {
             self.add(&pointer, "invalid_header_name", "a header field name is 1 to 76 ASCII letters, digits and signs without colon and spaces");
         } else if RESERVED.contains(&lower.as_str())
-            || RESERVED_PREFIXES
-                .iter()
-                .any(|prefix| lower.starts_with(prefix))
+            || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
         {
             self.add(
                 &pointer,
@@ -196,19 +171,14 @@ impl Checker {
         if value.trim_matches([' ', '\t']).is_empty() {
             self.add(&pointer, "empty_header", "a header field needs a value");
         } else if value.is_ascii() && fold::has_long_run(value, fold::MAX_RUN) {
-            self.add(
-                &pointer,
-                "too_long",
-                "the value cannot be folded into lines of 998 octets",
-            );
+            self.add(&pointer, "too_long", "the value cannot be folded into lines of 998 octets");
         }
     }
 
     fn files(&mut self, draft: &Draft) {
-        for (name, files) in [
-            ("alternatives", &draft.alternatives),
-            ("attachments", &draft.attachments),
-        ] {
+        for (name, files) in
+            [("alternatives", &draft.alternatives), ("attachments", &draft.attachments)]
+        {
             if files.len() > MAX_FILES {
                 self.add(&format!("/{name}"), "too_many", "there are too many files");
                 continue;
@@ -223,11 +193,7 @@ impl Checker {
         if let Some(filename) = &file.filename {
             let pointer = format!("{pointer}/filename");
             if self.text(&pointer, filename, MAX_FILENAME) && filename.contains('\t') {
-                self.add(
-                    &pointer,
-                    "control_character",
-                    "a file name cannot have tabs",
-                );
+                self.add(&pointer, "control_character", "a file name cannot have tabs");
             }
         }
         if let Some(content_type) = &file.content_type {
@@ -255,17 +221,10 @@ impl Checker {
 
     fn body(&mut self, draft: &Draft) {
         if draft.text.is_none() && draft.html.is_none() && draft.attachments.is_empty() {
-            self.add(
-                "",
-                "missing_body",
-                "a message needs text, html or an attachment",
-            );
+            self.add("", "missing_body", "a message needs text, html or an attachment");
         }
         let files = draft.alternatives.iter().chain(&draft.attachments);
-        let texts = [&draft.text, &draft.html]
-            .into_iter()
-            .flatten()
-            .map(String::len);
+        let texts = [&draft.text, &draft.html].into_iter().flatten().map(String::len);
         let total: usize = files.map(|file| file.content.len()).chain(texts).sum();
         if total > MAX_CONTENT {
             self.add("", "too_large", "the message is too large");
@@ -288,23 +247,16 @@ pub(super) fn is_message_id(id: &str) -> bool {
     let inside = id.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
     inside.is_some_and(|id| {
         is_id_content(id)
-            && id
-                .split_once('@')
-                .is_some_and(|(left, right)| !left.is_empty() && !right.is_empty())
+            && id.split_once('@').is_some_and(|(left, right)| !left.is_empty() && !right.is_empty())
     })
 }
 
 fn is_id_content(id: &str) -> bool {
-    !id.is_empty()
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>')
+    !id.is_empty() && id.bytes().all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>')
 }
 
 pub(super) fn strip_brackets(id: &str) -> &str {
-    id.strip_prefix('<')
-        .and_then(|id| id.strip_suffix('>'))
-        .unwrap_or(id)
+    id.strip_prefix('<').and_then(|id| id.strip_suffix('>')).unwrap_or(id)
 }
 
 /// RFC 2045 §5.1, with parameters that are tokens with printable values.

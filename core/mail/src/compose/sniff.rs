@@ -14,10 +14,7 @@ const MAGIC: &[(&[u8], &str)] = &[
 const EXTENSIONS: &[(&str, &str)] = &[
     ("csv", "text/csv"),
     ("doc", "application/msword"),
-    (
-        "docx",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    ),
+    ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
     ("eml", "message/rfc822"),
     ("gif", "image/gif"),
     ("gz", "application/gzip"),
@@ -35,19 +32,13 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("pdf", "application/pdf"),
     ("png", "image/png"),
     ("ppt", "application/vnd.ms-powerpoint"),
-    (
-        "pptx",
-        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-    ),
+    ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
     ("svg", "image/svg+xml"),
     ("txt", "text/plain"),
     ("vcf", "text/vcard"),
     ("webp", "image/webp"),
     ("xls", "application/vnd.ms-excel"),
-    (
-        "xlsx",
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ),
+    ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     ("xml", "application/xml"),
     ("zip", "application/zip"),
 ];

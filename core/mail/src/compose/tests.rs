@@ -33,21 +33,13 @@ fn names(message: &[u8]) -> Vec<&str> {
 }
 
 fn file(name: &str, content: &[u8]) -> File {
-    File {
-        filename: Some(name.to_owned()),
-        content: content.to_vec(),
-        ..File::default()
-    }
+    File { filename: Some(name.to_owned()), content: content.to_vec(), ..File::default() }
 }
 
 fn outline(part: &Part) -> String {
     let children: Vec<String> = part.children.iter().map(outline).collect();
     let kind = part.content_type.rsplit('/').next().unwrap();
-    if children.is_empty() {
-        kind.to_owned()
-    } else {
-        format!("{kind}({})", children.join(" "))
-    }
+    if children.is_empty() { kind.to_owned() } else { format!("{kind}({})", children.join(" ")) }
 }
 
 #[test]
@@ -97,15 +89,11 @@ type Change<'a> = &'a dyn Fn(&mut Draft);
 
 #[test]
 fn multiparts_only_where_needed() {
-    let inline = || File {
-        content_id: Some("<img@x>".into()),
-        ..file("a.png", b"\x89PNG\r\n\x1a\n")
-    };
+    let inline =
+        || File { content_id: Some("<img@x>".into()), ..file("a.png", b"\x89PNG\r\n\x1a\n") };
     let attached = || file("a.pdf", b"%PDF-");
-    let calendar = File {
-        content_type: Some("text/calendar; method=REQUEST".into()),
-        ..File::default()
-    };
+    let calendar =
+        File { content_type: Some("text/calendar; method=REQUEST".into()), ..File::default() };
     let html = |draft: &mut Draft| draft.html = Some("<p>".into());
     let cases: [(&str, Change<'_>); 7] = [
         ("plain", &|_| {}),
@@ -142,10 +130,7 @@ fn files_survive() {
     let mut draft = draft();
     draft.html = Some("<img src=cid:img@x>".into());
     draft.attachments = vec![
-        file(
-            "données \"1\".bin",
-            &(0..=255).collect::<Vec<u8>>().repeat(9),
-        ),
+        file("données \"1\".bin", &(0..=255).collect::<Vec<u8>>().repeat(9)),
         file("fwd.eml", inner.as_bytes()),
         file("broken.eml", b"a\rb"),
         File {
@@ -159,14 +144,7 @@ fn files_survive() {
     let shown: Vec<_> = mail
         .attachments
         .iter()
-        .map(|a| {
-            (
-                a.filename.as_deref().unwrap(),
-                a.content_type.as_str(),
-                a.size,
-                a.inline,
-            )
-        })
+        .map(|a| (a.filename.as_deref().unwrap(), a.content_type.as_str(), a.size, a.inline))
         .collect();
     assert_eq!(
         shown,
@@ -201,22 +179,14 @@ fn all_faults_at_once() {
         ("X-Empty".into(), " ".into()),
         ("X-Long".into(), "x".repeat(1000)),
         ("X/~".into(), "a\nb".into()),
-        (
-            "X-Fine".into(),
-            "<https://example.org/?a=b>, =?utf-8?q?=C3=A9?=\tx".into(),
-        ),
+        ("X-Fine".into(), "<https://example.org/?a=b>, =?utf-8?q?=C3=A9?=\tx".into()),
     ];
     draft.message_id = Some("no-brackets@x".into());
     draft.references = vec!["<a@b>".into(), "<a b@c>".into()];
-    draft.alternatives = vec![File {
-        content_type: Some("multipart/mixed".into()),
-        ..File::default()
-    }];
-    let faults: Vec<(String, &str)> = draft
-        .faults()
-        .into_iter()
-        .map(|fault| (fault.pointer, fault.code))
-        .collect();
+    draft.alternatives =
+        vec![File { content_type: Some("multipart/mixed".into()), ..File::default() }];
+    let faults: Vec<(String, &str)> =
+        draft.faults().into_iter().map(|fault| (fault.pointer, fault.code)).collect();
     let expected = [
         ("/subject", "control_character"),
         ("/message_id", "malformed_message_id"),
@@ -241,10 +211,7 @@ fn all_faults_at_once() {
 type Set = fn(&mut Draft, String);
 
 fn named(draft: &Draft, name: String) -> NamedAddress {
-    NamedAddress {
-        name: Some(name),
-        address: draft.from.address.clone(),
-    }
+    NamedAddress { name: Some(name), address: draft.from.address.clone() }
 }
 
 /// Every text of the header of a draft.
@@ -279,17 +246,11 @@ const FILE_TEXTS: [(&str, Set); 4] = [
         d.attachments = vec![file(&s, b"")];
     }),
     ("/attachments/0/content_id", |d, s| {
-        d.attachments = vec![File {
-            content_id: Some(s),
-            ..File::default()
-        }];
+        d.attachments = vec![File { content_id: Some(s), ..File::default() }];
     }),
     ("/attachments/0/content_type", |d, s| {
         let content_type = Some(format!("text/plain; name=\"{s}\""));
-        d.attachments = vec![File {
-            content_type,
-            ..File::default()
-        }];
+        d.attachments = vec![File { content_type, ..File::default() }];
     }),
     ("/alternatives/0/filename", |d, s| {
         d.alternatives = vec![file(&s, b"")];
@@ -325,13 +286,7 @@ fn injection_matrix() {
         }
         let mut draft = draft();
         set(&mut draft, "a".repeat(10 * 1024));
-        assert!(
-            draft
-                .faults()
-                .iter()
-                .any(|f| f.pointer.starts_with(pointer)),
-            "{pointer} long"
-        );
+        assert!(draft.faults().iter().any(|f| f.pointer.starts_with(pointer)), "{pointer} long");
     }
 }
 

@@ -23,25 +23,18 @@ pub fn compose(
     user_agent: &str,
 ) -> Vec<u8> {
     let files = draft.alternatives.iter().chain(&draft.attachments);
-    let content: usize = files
-        .map(|file| file.content.len() / 3 * 4 + file.content.len() / 16 + 512)
-        .sum();
-    let texts: usize = [&draft.text, &draft.html]
-        .into_iter()
-        .flatten()
-        .map(|text| text.len() * 5 / 4)
-        .sum();
+    let content: usize =
+        files.map(|file| file.content.len() / 3 * 4 + file.content.len() / 16 + 512).sum();
+    let texts: usize =
+        [&draft.text, &draft.html].into_iter().flatten().map(|text| text.len() * 5 / 4).sum();
     let mut out = Vec::with_capacity(2048 + content + texts);
     let message_id = draft.message_id.as_deref().unwrap_or(default_message_id);
     write_header(draft, now, message_id, &mut out);
     for (name, value) in &draft.headers {
         fold::custom(&mut out, name, value);
     }
-    let names_agent = |name: &str| {
-        ["user-agent", "x-mailer"]
-            .iter()
-            .any(|n| name.eq_ignore_ascii_case(n))
-    };
+    let names_agent =
+        |name: &str| ["user-agent", "x-mailer"].iter().any(|n| name.eq_ignore_ascii_case(n));
     if !draft.headers.iter().any(|(name, _)| names_agent(name)) {
         fold::unstructured(&mut out, "User-Agent", user_agent);
     }
@@ -63,10 +56,7 @@ fn write_header(draft: &Draft, now: OffsetDateTime, message_id: &str, out: &mut 
     words(out, "Date", &[&date::format(draft.date.unwrap_or(now))]);
     words(out, "Message-ID", &[message_id]);
     let mut references: Vec<&str> = draft.references.iter().map(String::as_str).collect();
-    let answered = draft
-        .in_reply_to
-        .as_deref()
-        .or_else(|| references.last().copied());
+    let answered = draft.in_reply_to.as_deref().or_else(|| references.last().copied());
     // RFC 5322 §3.6.4: References ends with the id of the message that is answered.
     references.extend(answered.filter(|id| !references.contains(id)));
     words(out, "References", &references);
@@ -109,9 +99,7 @@ impl Boundaries {
             let hash = digest::digest(&digest::SHA256, input.as_bytes());
             let seed = hex(hash.as_ref().get(..12).unwrap_or(&[]));
             let files = draft.alternatives.iter().chain(&draft.attachments);
-            let mut raw = files
-                .filter(|file| is_message(file))
-                .map(|file| file.content.as_slice());
+            let mut raw = files.filter(|file| is_message(file)).map(|file| file.content.as_slice());
             if !raw.any(|content| contains(content, seed.as_bytes())) {
                 return Self { seed, count: 0 };
             }
@@ -126,25 +114,14 @@ impl Boundaries {
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
+    haystack.windows(needle.len()).any(|window| window == needle)
 }
 
 /// The tree of the body; at most three multiparts deep.
 enum Entity<'a> {
-    Text {
-        subtype: &'static str,
-        text: &'a str,
-    },
-    File {
-        file: &'a File,
-        role: Role,
-    },
-    Multi {
-        subtype: &'static str,
-        children: Vec<Self>,
-    },
+    Text { subtype: &'static str, text: &'a str },
+    File { file: &'a File, role: Role },
+    Multi { subtype: &'static str, children: Vec<Self> },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -157,14 +134,8 @@ enum Role {
 impl<'a> Entity<'a> {
     /// mixed > related > alternative, each only when it has something to hold.
     fn of(draft: &'a Draft) -> Self {
-        let text = draft.text.as_deref().map(|text| Self::Text {
-            subtype: "plain",
-            text,
-        });
-        let html = draft.html.as_deref().map(|text| Self::Text {
-            subtype: "html",
-            text,
-        });
+        let text = draft.text.as_deref().map(|text| Self::Text { subtype: "plain", text });
+        let html = draft.html.as_deref().map(|text| Self::Text { subtype: "html", text });
         let file = |role| move |file| Self::File { file, role };
         let mut body: Vec<Self> = text.into_iter().chain(html).collect();
         body.extend(draft.alternatives.iter().map(file(Role::Alternative)));
@@ -172,31 +143,17 @@ impl<'a> Entity<'a> {
         let (inline, attached): (Vec<_>, Vec<_>) =
             draft.attachments.iter().partition(|file| file.is_inline());
         parts.extend(inline.into_iter().map(file(Role::Inline)));
-        let related = if draft.html.is_some() {
-            "related"
-        } else {
-            "mixed"
-        };
+        let related = if draft.html.is_some() { "related" } else { "mixed" };
         if related == "related" && !attached.is_empty() {
             parts = Self::wrap(related, parts).into_iter().collect();
         }
-        let outer = if attached.is_empty() {
-            related
-        } else {
-            "mixed"
-        };
+        let outer = if attached.is_empty() { related } else { "mixed" };
         let lone_file = draft.text.is_none() && draft.html.is_none();
         parts.extend(attached.into_iter().map(file(Role::Attachment)));
         if lone_file || parts.is_empty() {
-            return Self::Multi {
-                subtype: outer,
-                children: parts,
-            };
+            return Self::Multi { subtype: outer, children: parts };
         }
-        Self::wrap(outer, parts).unwrap_or(Self::Text {
-            subtype: "plain",
-            text: "",
-        })
+        Self::wrap(outer, parts).unwrap_or(Self::Text { subtype: "plain", text: "" })
     }
 
     fn wrap(subtype: &'static str, mut children: Vec<Self>) -> Option<Self> {
@@ -243,21 +200,15 @@ impl<'a> Entity<'a> {
 fn write_text(out: &mut Vec<u8>, subtype: &str, text: &str) {
     out.extend_from_slice(format!("Content-Type: text/{subtype}; charset=utf-8\r\n").as_bytes());
     let seven_bit = text.is_ascii()
-        && text
-            .lines()
-            .all(|line| line.len() <= 990 && !line.starts_with("--"))
-        && !text
-            .bytes()
-            .any(|b| b.is_ascii_control() && !matches!(b, b'\t' | b'\n' | b'\r'));
+        && text.lines().all(|line| line.len() <= 990 && !line.starts_with("--"))
+        && !text.bytes().any(|b| b.is_ascii_control() && !matches!(b, b'\t' | b'\n' | b'\r'));
     let text = crlf(text);
     if seven_bit {
         out.extend_from_slice(b"Content-Transfer-Encoding: 7bit\r\n\r\n");
         out.extend_from_slice(text.as_bytes());
     } else {
         out.extend_from_slice(b"Content-Transfer-Encoding: quoted-printable\r\n\r\n");
-        QuotedPrintableEncoder::new()
-            .preserve_line_breaks()
-            .encode_into(text.as_bytes(), out);
+        QuotedPrintableEncoder::new().preserve_line_breaks().encode_into(text.as_bytes(), out);
     }
 }
 
@@ -279,12 +230,7 @@ fn crlf(text: &str) -> String {
 /// The type of a file with its parameters.
 fn content_type(file: &File) -> params::Structured {
     let sniffed = || sniff::content_type(file.filename.as_deref(), &file.content);
-    params::parse(
-        file.content_type
-            .as_deref()
-            .unwrap_or_else(sniffed)
-            .as_bytes(),
-    )
+    params::parse(file.content_type.as_deref().unwrap_or_else(sniffed).as_bytes())
 }
 
 /// RFC 2046 §5.2.1: a message/rfc822 may not be encoded, so it is written as it is.
@@ -301,37 +247,25 @@ fn as_lines(content: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn write_file(out: &mut Vec<u8>, file: &File, role: Role) {
-    let raw = if is_message(file) {
-        as_lines(&file.content)
-    } else {
-        None
-    };
+    let raw = if is_message(file) { as_lines(&file.content) } else { None };
     let mut kind = content_type(file);
     if raw.is_none() && is_message(file) {
-        kind = params::Structured {
-            value: "application/octet-stream".into(),
-            ..Default::default()
-        };
+        kind =
+            params::Structured { value: "application/octet-stream".into(), ..Default::default() };
     }
     let mut field = Field::new(out, "Content-Type");
     field.word(&kind.value);
     for (name, value) in &kind.params {
         params::write(&mut field, name, value);
     }
-    if let Some(filename) = file
-        .filename
-        .as_deref()
-        .filter(|_| !kind.params.contains_key("name"))
-    {
+    if let Some(filename) = file.filename.as_deref().filter(|_| !kind.params.contains_key("name")) {
         params::write(&mut field, "name", filename);
     }
     field.end();
     write_disposition(out, file, role);
     let Some(raw) = raw else {
         out.extend_from_slice(b"Content-Transfer-Encoding: base64\r\n\r\n");
-        Base64Encoder::new()
-            .wrap_lines()
-            .encode_into(&file.content, out);
+        Base64Encoder::new().wrap_lines().encode_into(&file.content, out);
         return;
     };
     let encoding = if raw.is_ascii() { "7bit" } else { "8bit" };

@@ -59,15 +59,8 @@ fn collapse(line: &[u8], out: &mut Vec<u8>) {
 pub(super) fn relaxed_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name.to_ascii_lowercase().as_bytes());
     out.push(b':');
-    let unfolded: Vec<u8> = value
-        .iter()
-        .copied()
-        .filter(|b| !matches!(b, b'\r' | b'\n'))
-        .collect();
-    let start = unfolded
-        .iter()
-        .position(|b| !matches!(b, b' ' | b'\t'))
-        .unwrap_or(unfolded.len());
+    let unfolded: Vec<u8> = value.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
+    let start = unfolded.iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(unfolded.len());
     collapse(unfolded.get(start..).unwrap_or(&[]), out);
 }
 
@@ -96,28 +89,17 @@ mod tests {
             (b"a\r\n \r\nb", b"a\r\n\r\nb\r\n"),
             (b"a\r\n ", b"a\r\n"),
         ] {
-            assert_eq!(
-                relaxed(body),
-                canonical,
-                "{:?}",
-                String::from_utf8_lossy(body)
-            );
+            assert_eq!(relaxed(body), canonical, "{:?}", String::from_utf8_lossy(body));
         }
     }
 
     #[test]
     fn hashes() {
         // RFC 6376 §3.4.4: the empty body.
-        assert_eq!(
-            body_hash(b" \r\n"),
-            "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
-        );
+        assert_eq!(body_hash(b" \r\n"), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
         // RFC 8463 appendix A.3, which is also that of RFC 6376 appendix A.2.
         let body = b"Hi.\r\n\r\nWe lost the game.  Are you hungry yet?\r\n\r\nJoe.\r\n";
-        assert_eq!(
-            body_hash(body),
-            "2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8="
-        );
+        assert_eq!(body_hash(body), "2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=");
         let long = b"some words\tand more \r\n".repeat(5000);
         let canonical = b"some words and more\r\n".repeat(5000);
         assert_eq!(body_hash(&long), body_hash(&canonical));

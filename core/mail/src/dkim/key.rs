@@ -112,10 +112,7 @@ impl SigningKey {
                 format!("v=DKIM1; k=rsa; p={}", STANDARD.encode(der.as_ref()))
             }
             Inner::Ed25519(key) => {
-                format!(
-                    "v=DKIM1; k=ed25519; p={}",
-                    STANDARD.encode(key.public_key().as_ref())
-                )
+                format!("v=DKIM1; k=ed25519; p={}", STANDARD.encode(key.public_key().as_ref()))
             }
         })
     }
@@ -125,20 +122,13 @@ impl SigningKey {
         match &self.0 {
             Inner::Rsa(key) => {
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(
-                    &RSA_PKCS1_SHA256,
-                    &SystemRandom::new(),
-                    text,
-                    &mut signature,
-                )
-                .map_err(|_| KeyError::Failed)?;
+                key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text, &mut signature)
+                    .map_err(|_| KeyError::Failed)?;
                 Ok(signature)
             }
             Inner::Ed25519(key) => {
                 let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text);
-                let signature = key
-                    .try_sign(digest.as_ref())
-                    .map_err(|_| KeyError::Failed)?;
+                let signature = key.try_sign(digest.as_ref()).map_err(|_| KeyError::Failed)?;
                 Ok(signature.as_ref().to_vec())
             }
         }

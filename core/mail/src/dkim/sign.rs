@@ -27,12 +27,8 @@ const OVERSIGNED: &[&str] = &[
 ];
 
 /// Fields that are signed when present; RFC 8058 §4 wants the List ones signed, lists may add their own.
-const SIGNED_IF_PRESENT: &[&str] = &[
-    "Sender",
-    "Content-Transfer-Encoding",
-    "List-Unsubscribe",
-    "List-Unsubscribe-Post",
-];
+const SIGNED_IF_PRESENT: &[&str] =
+    &["Sender", "Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post"];
 
 /// The DKIM-Signature fields of all signers, folded and with their CRLF, to be put before the message.
 ///
@@ -80,11 +76,7 @@ fn signed_fields(header: &[u8]) -> (String, Vec<u8>) {
     let mut canonical = Vec::with_capacity(2048);
     let mut add = |name: &'static str, oversign: bool| {
         // RFC 6376 §5.4.2: several fields of one name are taken from the bottom up.
-        for (written, value) in fields
-            .iter()
-            .rev()
-            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
-        {
+        for (written, value) in fields.iter().rev().filter(|(n, _)| n.eq_ignore_ascii_case(name)) {
             names.push(name);
             relaxed_field(written, value, &mut canonical);
             canonical.extend_from_slice(b"\r\n");

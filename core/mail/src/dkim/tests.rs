@@ -67,18 +67,11 @@ fn signer(algorithm: Algorithm, selector: &str) -> Signer {
         Algorithm::Ed25519Sha256 => SigningKey::generate_ed25519().unwrap(),
     };
     let key = Arc::new(SigningKey::from_pkcs8(algorithm, &der).unwrap());
-    Signer {
-        domain: "example.org".into(),
-        selector: selector.into(),
-        key,
-    }
+    Signer { domain: "example.org".into(), selector: selector.into(), key }
 }
 
 fn both() -> Vec<Signer> {
-    vec![
-        signer(Algorithm::RsaSha256, "r1"),
-        signer(Algorithm::Ed25519Sha256, "e1"),
-    ]
+    vec![signer(Algorithm::RsaSha256, "r1"), signer(Algorithm::Ed25519Sha256, "e1")]
 }
 
 fn signed(signers: &[Signer], message: &[u8]) -> Vec<u8> {
@@ -110,16 +103,10 @@ fn verify(signers: &[Signer], message: &[u8]) -> (usize, usize) {
         cache_ipv6: None,
     };
     let mut future = pin!(authenticator.verify_dkim(parameters));
-    let Poll::Ready(results) = future
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
-    else {
+    let Poll::Ready(results) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("the verifier asked the network");
     };
-    let passed = results
-        .iter()
-        .filter(|output| output.result() == &DkimResult::Pass)
-        .count();
+    let passed = results.iter().filter(|output| output.result() == &DkimResult::Pass).count();
     (passed, results.len())
 }
 
@@ -186,10 +173,7 @@ fn changes_and_additions_break_it() {
 fn fields_that_occur_twice_are_signed_from_the_bottom() {
     let signers = both();
     let message = format!("{HEADER}To: second@example.net\r\nTo: third@example.net\r\n\r\nx\r\n");
-    assert_eq!(
-        verify(&signers, &signed(&signers, message.as_bytes())),
-        (2, 2)
-    );
+    assert_eq!(verify(&signers, &signed(&signers, message.as_bytes())), (2, 2));
 }
 
 #[test]
@@ -219,20 +203,9 @@ fn refuses_other_keys() {
 #[test]
 fn no_expiry_and_no_signers() {
     let now = datetime!(2026-01-01 00:00:00 UTC);
-    assert_eq!(
-        sign(&[], b"From: a@b\r\n", b"", now, Duration::DAY),
-        Ok(Vec::new())
-    );
-    let out = sign(
-        &[signer(Algorithm::Ed25519Sha256, "e")],
-        b"From: a@b\r\n",
-        b"",
-        now,
-        Duration::ZERO,
-    );
+    assert_eq!(sign(&[], b"From: a@b\r\n", b"", now, Duration::DAY), Ok(Vec::new()));
+    let out =
+        sign(&[signer(Algorithm::Ed25519Sha256, "e")], b"From: a@b\r\n", b"", now, Duration::ZERO);
     let text = String::from_utf8(out.unwrap()).unwrap();
-    assert!(
-        text.contains("t=1767225600;") && !text.contains("x="),
-        "{text}"
-    );
+    assert!(text.contains("t=1767225600;") && !text.contains("x="), "{text}");
 }

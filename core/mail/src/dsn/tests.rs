@@ -46,10 +46,7 @@ fn parts(message: &[u8]) -> Vec<(String, String)> {
     parts
         .map(|part| {
             let content = decode_part(message, part);
-            (
-                part.content_type.clone(),
-                String::from_utf8(content).unwrap(),
-            )
+            (part.content_type.clone(), String::from_utf8(content).unwrap())
         })
         .collect()
 }
@@ -63,19 +60,14 @@ fn a_failure() {
         &[recipient("bob@example.net"), recipient("carol@example.net")],
     );
     let found = inspect(&message).unwrap();
-    assert_eq!(
-        found.from.to_string(),
-        "Mail Delivery System <postmaster@example.org>"
-    );
+    assert_eq!(found.from.to_string(), "Mail Delivery System <postmaster@example.org>");
     assert_eq!(found.references, ["<orig@example.org>"]);
     assert_eq!(found.in_reply_to, ["<orig@example.org>"]);
     assert!(found.auto_submitted && found.has_date && !found.has_8bit);
     let parts = parts(&message);
     assert_eq!(parts[0].0, "text/plain");
     assert!(
-        parts[0]
-            .1
-            .contains("bob@example.net\r\n    mx.example.net said: 550 5.1.1 No such user")
+        parts[0].1.contains("bob@example.net\r\n    mx.example.net said: 550 5.1.1 No such user")
     );
     let block = |address: &str| {
         format!(
@@ -97,22 +89,13 @@ fn a_failure() {
 fn a_delay_in_utf8() {
     let mut waiting = recipient("用户@example.net");
     waiting.status = "nonsense".into();
-    let message = report(
-        DsnKind::Delayed,
-        "alice@example.org",
-        b"Subject: x\r\n",
-        &[waiting],
-    );
+    let message = report(DsnKind::Delayed, "alice@example.org", b"Subject: x\r\n", &[waiting]);
     let parts = parts(&message);
     assert_eq!(parts[1].0, "message/global-delivery-status");
     assert!(parts[1].1.contains(
         "Final-Recipient: utf-8; 用户@example.net\r\nAction: delayed\r\nStatus: 4.0.0\r\n"
     ));
-    assert!(
-        parts[1]
-            .1
-            .contains("Will-Retry-Until: Wed, 25 Nov 2026 12:00:00 +0000\r\n")
-    );
+    assert!(parts[1].1.contains("Will-Retry-Until: Wed, 25 Nov 2026 12:00:00 +0000\r\n"));
     assert_eq!(parts[2].0, "message/global-headers");
 }
 
@@ -120,29 +103,18 @@ fn a_delay_in_utf8() {
 #[test]
 fn remote_words_are_harmless() {
     let mut hostile = recipient("bob@example.net");
-    hostile.diagnostic = Some(format!(
-        "550 a\r\n\r\n--=_dsn\r\nAction: delivered\u{1b}[31m\0{}",
-        "x".repeat(9000)
-    ));
+    hostile.diagnostic =
+        Some(format!("550 a\r\n\r\n--=_dsn\r\nAction: delivered\u{1b}[31m\0{}", "x".repeat(9000)));
     hostile.remote_mta = Some("mx\r\nStatus: 2.0.0".into());
     hostile.status = "5.1.1\r\nAction: relayed".into();
     hostile.original_recipient = Some("rfc822;x\nAction: relayed".into());
-    let header = [
-        b"Subject: a\x00\x1b\n".as_slice(),
-        &b"x".repeat(5000),
-        b"\nFrom: a@b\n\nbody",
-    ]
-    .concat();
+    let header =
+        [b"Subject: a\x00\x1b\n".as_slice(), &b"x".repeat(5000), b"\nFrom: a@b\n\nbody"].concat();
     let message = report(DsnKind::Failed, "alice@example.org", &header, &[hostile]);
     let parts = parts(&message);
     assert_eq!(parts.len(), 3);
-    let lines_with = |start: &str| {
-        parts[1]
-            .1
-            .lines()
-            .filter(|line| line.starts_with(start))
-            .count()
-    };
+    let lines_with =
+        |start: &str| parts[1].1.lines().filter(|line| line.starts_with(start)).count();
     assert_eq!((lines_with("Action:"), lines_with("Status:")), (1, 1));
     assert!(parts[1].1.contains("Status: 5.0.0\r\n"));
     assert!(!message.iter().any(|&b| b == 0 || b == 0x1b));

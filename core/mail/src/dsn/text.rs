@@ -16,10 +16,7 @@ pub(super) fn clean(text: &str, utf8: bool) -> String {
         }
         let room = MAX_TEXT.saturating_sub(out.len());
         let cut = word.get(..word.floor_char_boundary(room)).unwrap_or("");
-        out.extend(
-            cut.chars()
-                .map(|c| if utf8 || c.is_ascii() { c } else { '?' }),
-        );
+        out.extend(cut.chars().map(|c| if utf8 || c.is_ascii() { c } else { '?' }));
     }
     out.trim_end().to_owned()
 }
@@ -27,9 +24,7 @@ pub(super) fn clean(text: &str, utf8: bool) -> String {
 /// RFC 3463 §2: `status-code = ("2"/"4"/"5") "." 1*3digit "." 1*3digit`
 pub(super) fn is_status(status: &str) -> bool {
     let mut pieces = status.split('.');
-    let class = pieces
-        .next()
-        .is_some_and(|class| matches!(class, "2" | "4" | "5"));
+    let class = pieces.next().is_some_and(|class| matches!(class, "2" | "4" | "5"));
     let number = |piece: Option<&str>| {
         piece.is_some_and(|n| (1..=3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()))
     };
@@ -42,10 +37,7 @@ mod tests {
 
     #[test]
     fn cleans() {
-        assert_eq!(
-            clean("550 no\r\nBcc: x\u{1b}[31m\0 é", false),
-            "550 no Bcc: x [31m ?"
-        );
+        assert_eq!(clean("550 no\r\nBcc: x\u{1b}[31m\0 é", false), "550 no Bcc: x [31m ?");
         assert_eq!(clean("é\u{2028}x", true), "é x");
         assert!(clean(&"x".repeat(5000), false).len() <= MAX_TEXT);
         assert!(clean(&"x ".repeat(5000), false).len() <= MAX_TEXT + 1);

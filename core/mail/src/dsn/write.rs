@@ -24,10 +24,7 @@ pub fn compose_failure(input: &DsnInput<'_>) -> Vec<u8> {
     let header = returned_header(input.original_header);
     let utf8 = !header.is_ascii()
         || !input.to.is_ascii()
-        || input
-            .recipients
-            .iter()
-            .any(|recipient| !recipient.address.is_ascii());
+        || input.recipients.iter().any(|recipient| !recipient.address.is_ascii());
     let boundary = boundary(input);
     let mut out = Vec::with_capacity(4096 + header.len());
     write_header(&mut out, input, &boundary);
@@ -36,12 +33,7 @@ pub fn compose_failure(input: &DsnInput<'_>) -> Vec<u8> {
     } else {
         ("message/delivery-status", "text/rfc822-headers")
     };
-    part(
-        &mut out,
-        &boundary,
-        "text/plain; charset=utf-8",
-        &human_text(input, utf8),
-    );
+    part(&mut out, &boundary, "text/plain; charset=utf-8", &human_text(input, utf8));
     part(&mut out, &boundary, status, &machine_text(input, utf8));
     part(&mut out, &boundary, returned, &header);
     out.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
@@ -57,22 +49,8 @@ fn boundary(input: &DsnInput<'_>) -> String {
 
 fn write_header(out: &mut Vec<u8>, input: &DsnInput<'_>, boundary: &str) {
     let name = Some("Mail Delivery System".to_owned());
-    mailbox(
-        out,
-        "From",
-        NamedAddress {
-            name,
-            address: input.from.clone(),
-        },
-    );
-    mailbox(
-        out,
-        "To",
-        NamedAddress {
-            name: None,
-            address: input.to.clone(),
-        },
-    );
+    mailbox(out, "From", NamedAddress { name, address: input.from.clone() });
+    mailbox(out, "To", NamedAddress { name: None, address: input.to.clone() });
     let subject = match input.kind {
         DsnKind::Failed => "Your message could not be delivered",
         DsnKind::Delayed => "Your message is delayed",
@@ -80,10 +58,7 @@ fn write_header(out: &mut Vec<u8>, input: &DsnInput<'_>, boundary: &str) {
     fold::unstructured(out, "Subject", subject);
     fold::custom(out, "Date", &date::format(input.now));
     fold::custom(out, "Message-ID", input.message_id);
-    let original = input
-        .original_message_id
-        .map(str::as_bytes)
-        .map(message_ids);
+    let original = input.original_message_id.map(str::as_bytes).map(message_ids);
     if let Some(original) = original.and_then(|ids| ids.into_iter().next()) {
         fold::custom(out, "References", &original);
         fold::custom(out, "In-Reply-To", &original);
@@ -126,25 +101,15 @@ fn human_text(input: &DsnInput<'_>, utf8: bool) -> Vec<u8> {
     for recipient in input.recipients {
         text.extend(["\r\n", &recipient.address.to_string(), "\r\n"]);
         if let Some(diagnostic) = &recipient.diagnostic {
-            let server = recipient
-                .remote_mta
-                .as_deref()
-                .map(|name| clean(name, utf8));
+            let server = recipient.remote_mta.as_deref().map(|name| clean(name, utf8));
             let server = server.unwrap_or_else(|| "the mail system".to_owned());
-            text.push_str(&wrap(&format!(
-                "{server} said: {}",
-                clean(diagnostic, utf8)
-            )));
+            text.push_str(&wrap(&format!("{server} said: {}", clean(diagnostic, utf8))));
         }
         if let Some(until) = recipient.will_retry_until {
             text.extend(["    It will be tried until ", &date::format(until), ".\r\n"]);
         }
     }
-    text.extend([
-        "\r\nThis report comes from ",
-        &clean(input.reporting_mta, utf8),
-        ".\r\n",
-    ]);
+    text.extend(["\r\nThis report comes from ", &clean(input.reporting_mta, utf8), ".\r\n"]);
     text.into_bytes()
 }
 
@@ -171,11 +136,7 @@ fn machine_text(input: &DsnInput<'_>, utf8: bool) -> Vec<u8> {
     if let Some(id) = input.envelope_id {
         status_field(&mut out, "Original-Envelope-Id", &clean(id, false));
     }
-    status_field(
-        &mut out,
-        "Reporting-MTA",
-        &format!("dns; {}", clean(input.reporting_mta, utf8)),
-    );
+    status_field(&mut out, "Reporting-MTA", &format!("dns; {}", clean(input.reporting_mta, utf8)));
     date_field(&mut out, "Arrival-Date", Some(input.arrival));
     for recipient in input.recipients {
         out.extend_from_slice(b"\r\n");
@@ -189,36 +150,20 @@ fn recipient_block(out: &mut Vec<u8>, kind: DsnKind, recipient: &DsnRecipient, u
     if let Some(original) = &recipient.original_recipient {
         status_field(out, "Original-Recipient", &clean(original, utf8));
     }
-    let address_type = if recipient.address.is_ascii() {
-        "rfc822"
-    } else {
-        "utf-8"
-    };
-    status_field(
-        out,
-        "Final-Recipient",
-        &format!("{address_type}; {}", recipient.address),
-    );
+    let address_type = if recipient.address.is_ascii() { "rfc822" } else { "utf-8" };
+    status_field(out, "Final-Recipient", &format!("{address_type}; {}", recipient.address));
     let (action, fallback) = match kind {
         DsnKind::Failed => ("failed", "5.0.0"),
         DsnKind::Delayed => ("delayed", "4.0.0"),
     };
     status_field(out, "Action", action);
     let status = recipient.status.as_str();
-    status_field(
-        out,
-        "Status",
-        if is_status(status) { status } else { fallback },
-    );
+    status_field(out, "Status", if is_status(status) { status } else { fallback });
     if let Some(name) = &recipient.remote_mta {
         status_field(out, "Remote-MTA", &format!("dns; {}", clean(name, utf8)));
     }
     if let Some(diagnostic) = &recipient.diagnostic {
-        status_field(
-            out,
-            "Diagnostic-Code",
-            &format!("smtp; {}", clean(diagnostic, utf8)),
-        );
+        status_field(out, "Diagnostic-Code", &format!("smtp; {}", clean(diagnostic, utf8)));
     }
     date_field(out, "Last-Attempt-Date", recipient.last_attempt);
     if kind == DsnKind::Delayed {
@@ -273,13 +218,7 @@ fn returned_header(header: &[u8]) -> Vec<u8> {
         let kept = text.get(..end).unwrap_or("");
         let clean: String = kept
             .chars()
-            .map(|c| {
-                if c != '\t' && crate::address::is_forbidden(c) {
-                    '?'
-                } else {
-                    c
-                }
-            })
+            .map(|c| if c != '\t' && crate::address::is_forbidden(c) { '?' } else { c })
             .collect();
         out.extend_from_slice(clean.as_bytes());
         out.extend_from_slice(b"\r\n");

@@ -10,10 +10,7 @@ pub fn split_header(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut at = 0;
     while at <= MAX_HEADER {
         let rest = message.get(at..)?;
-        if let Some(body) = rest
-            .strip_prefix(b"\r\n")
-            .or_else(|| rest.strip_prefix(b"\n"))
-        {
+        if let Some(body) = rest.strip_prefix(b"\r\n").or_else(|| rest.strip_prefix(b"\n")) {
             return Some((message.get(..at)?, body));
         }
         at += rest.iter().position(|&b| b == b'\n')? + 1;
@@ -27,10 +24,7 @@ pub fn split_header(message: &[u8]) -> Option<(&[u8], &[u8])> {
 /// no field (no colon, or a character a name cannot have) are skipped with their continuations.
 pub fn header_fields(header: &[u8]) -> HeaderFields<'_> {
     let bounded = header.get(..MAX_HEADER).unwrap_or(header);
-    HeaderFields {
-        rest: bounded,
-        lines: 0,
-    }
+    HeaderFields { rest: bounded, lines: 0 }
 }
 
 /// Iterator of [`header_fields`].
@@ -54,10 +48,7 @@ impl<'a> HeaderFields<'a> {
                 return None;
             }
             let tail = rest.get(end..)?;
-            end += tail
-                .iter()
-                .position(|&b| b == b'\n')
-                .map_or(tail.len(), |at| at + 1);
+            end += tail.iter().position(|&b| b == b'\n').map_or(tail.len(), |at| at + 1);
             if !matches!(rest.get(end), Some(b' ' | b'\t')) {
                 break;
             }
@@ -96,10 +87,7 @@ pub fn strip_header_fields(message: &[u8], names: &[&str]) -> Vec<u8> {
     let (header, body) = split_header(message).unwrap_or((message, &[]));
     let rest = message.get(header.len()..).unwrap_or(body);
     let mut out = Vec::with_capacity(message.len());
-    let mut fields = HeaderFields {
-        rest: header,
-        lines: 0,
-    };
+    let mut fields = HeaderFields { rest: header, lines: 0 };
     while let Some(line) = fields.next_line() {
         let name = split_field(line).map(|(name, _)| name);
         if !name.is_some_and(|name| names.iter().any(|n| n.eq_ignore_ascii_case(name))) {
@@ -133,18 +121,12 @@ mod tests {
         let header = b"From : a@b\r\nrubbish\r\n more\r\nF\xc3\xa9: x\r\nTo\t: c@d\r\n\r\nX: body";
         let names: Vec<_> = header_fields(header).map(|(name, _)| name).collect();
         assert_eq!(names, ["From", "To"]);
-        assert_eq!(
-            header_fields(&b"A: 1\n".repeat(5000)).count(),
-            MAX_HEADER_LINES
-        );
+        assert_eq!(header_fields(&b"A: 1\n".repeat(5000)).count(), MAX_HEADER_LINES);
     }
 
     #[test]
     fn strips_fields() {
         let message = b"Bcc: a@b,\r\n c@d\r\nTo: x@y\r\nbcc : e@f\r\n\r\nBcc: body\r\n";
-        assert_eq!(
-            strip_header_fields(message, &["Bcc"]),
-            b"To: x@y\r\n\r\nBcc: body\r\n"
-        );
+        assert_eq!(strip_header_fields(message, &["Bcc"]), b"To: x@y\r\n\r\nBcc: body\r\n");
     }
 }

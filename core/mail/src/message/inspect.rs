@@ -28,10 +28,7 @@ pub enum InspectError {
 }
 
 /// What a message says of itself.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, not states"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
     /// The one author.
@@ -134,9 +131,7 @@ fn author(header: &[u8]) -> Result<NamedAddress, InspectError> {
         return Err(InspectError::GroupFrom);
     }
     let mut addresses = list.addresses.into_iter();
-    let first = addresses
-        .next()
-        .ok_or(InspectError::BadFrom(AddressError::Empty))?;
+    let first = addresses.next().ok_or(InspectError::BadFrom(AddressError::Empty))?;
     if addresses.next().is_some() {
         return Err(InspectError::MultipleFrom);
     }
@@ -183,28 +178,15 @@ mod tests {
         assert_eq!(from_of("From: Alice <a@b>"), Ok("Alice <a@b>".to_owned()));
         assert_eq!(from_of("FROM\t:\r\n a@b"), Ok("a@b".to_owned()));
         assert_eq!(from_of("To: a@b"), Err(InspectError::NoFrom));
-        assert_eq!(
-            from_of("From: a@b\r\nFrom: c@d"),
-            Err(InspectError::MultipleFrom)
-        );
-        assert_eq!(
-            from_of("From: a@b\r\nfrom : c@d"),
-            Err(InspectError::MultipleFrom)
-        );
+        assert_eq!(from_of("From: a@b\r\nFrom: c@d"), Err(InspectError::MultipleFrom));
+        assert_eq!(from_of("From: a@b\r\nfrom : c@d"), Err(InspectError::MultipleFrom));
         assert_eq!(from_of("From: a@b, c@d"), Err(InspectError::MultipleFrom));
         assert_eq!(from_of("From: G: a@b;"), Err(InspectError::GroupFrom));
         assert_eq!(from_of("From: <a@x>:<b@y>"), Err(InspectError::GroupFrom));
-        for bad in [
-            "From:",
-            "From: Alice",
-            "From: <a@b> <c@d>",
-            "From: <a@b\0c>",
-            "From: a@[192.0.2.1]",
-        ] {
-            assert!(
-                matches!(from_of(bad), Err(InspectError::BadFrom(_))),
-                "{bad}"
-            );
+        for bad in
+            ["From:", "From: Alice", "From: <a@b> <c@d>", "From: <a@b\0c>", "From: a@[192.0.2.1]"]
+        {
+            assert!(matches!(from_of(bad), Err(InspectError::BadFrom(_))), "{bad}");
         }
         assert_eq!(from_of("From: a@x(b@y)"), Ok("\"b@y\" <a@x>".to_owned()));
         assert_eq!(inspect(b"From: a@b\r\n"), Err(InspectError::NoHeaderEnd));
@@ -219,10 +201,7 @@ mod tests {
         assert_eq!(found.subject.as_deref(), Some("é"));
         assert_eq!(found.message_id.as_deref(), Some("<1@b>"));
         assert!(found.has_date && found.has_message_id && found.has_bcc && found.has_return_path);
-        assert_eq!(
-            (found.received_count, found.to.len(), found.cc.len()),
-            (2, 2, 0)
-        );
+        assert_eq!((found.received_count, found.to.len(), found.cc.len()), (2, 2, 0));
         assert!(found.needs_smtputf8 && found.has_8bit && found.auto_submitted);
         assert_eq!(found.references, ["<0@b>", "<00@b>"]);
         assert_eq!(found.in_reply_to, ["<0@b>"]);
@@ -239,9 +218,6 @@ mod tests {
         assert_eq!(needs("From: a@b\r\n\r\né"), (false, true));
         assert_eq!(needs("From: é@b\r\n\r\nx"), (true, false));
         assert_eq!(needs(&format!("{part}\r\né\r\n--b--")), (false, true));
-        assert_eq!(
-            needs(&format!("{part}Content-Description: é\r\n\r\nx\r\n--b--")),
-            (true, true)
-        );
+        assert_eq!(needs(&format!("{part}Content-Description: é\r\n\r\nx\r\n--b--")), (true, true));
     }
 }

@@ -37,11 +37,7 @@ pub fn normalise_line_ends(message: Vec<u8>) -> Result<Vec<u8>, BareLineEnd> {
         out.push(byte);
         previous = byte;
     }
-    if previous == b'\r' {
-        Err(BareLineEnd)
-    } else {
-        Ok(out)
-    }
+    if previous == b'\r' { Err(BareLineEnd) } else { Ok(out) }
 }
 
 #[cfg(test)]

@@ -20,12 +20,8 @@ pub(super) fn parse(message: &[u8]) -> ParsedMail {
     let envelope = Envelope::read(header);
     let (base_subject, is_reply_or_forward) =
         base_subject(envelope.subject.as_deref().unwrap_or(""));
-    let mut mail = ParsedMail {
-        envelope,
-        base_subject,
-        is_reply_or_forward,
-        ..ParsedMail::default()
-    };
+    let mut mail =
+        ParsedMail { envelope, base_subject, is_reply_or_forward, ..ParsedMail::default() };
     let chosen = Chosen::of(&root);
     mail.text = chosen.text.map(|part| text_of(message, part));
     mail.html = chosen.html.map(|part| text_of(message, part));
@@ -95,10 +91,7 @@ fn text_of(message: &[u8], part: &Part) -> String {
 }
 
 fn raw_body<'a>(message: &'a [u8], part: &Part, limit: usize) -> &'a [u8] {
-    let end = part
-        .body_offset
-        .saturating_add(part.body_length.min(limit))
-        .min(message.len());
+    let end = part.body_offset.saturating_add(part.body_length.min(limit)).min(message.len());
     message.get(part.body_offset..end).unwrap_or(&[])
 }
 
@@ -106,10 +99,7 @@ fn preview(text: Option<&str>, html: Option<&str>) -> String {
     let readable = text.filter(|text| !text.trim().is_empty());
     let stripped = || {
         let html = html.unwrap_or("");
-        html_to_text(
-            html.get(..html.floor_char_boundary(MAX_PREVIEW_HTML))
-                .unwrap_or(""),
-        )
+        html_to_text(html.get(..html.floor_char_boundary(MAX_PREVIEW_HTML)).unwrap_or(""))
     };
     let source = readable.map_or_else(stripped, str::to_owned);
     let mut preview = String::new();
@@ -148,9 +138,7 @@ fn note_kind(mail: &mut ParsedMail, header: &[u8], root: &Part) {
             "list-unsubscribe" | "list-unsubscribe-post" => mail.automated = true,
             "precedence" => {
                 mail.automated = true;
-                mail.list |= encoded_word::unfold(value)
-                    .trim()
-                    .eq_ignore_ascii_case("list");
+                mail.list |= encoded_word::unfold(value).trim().eq_ignore_ascii_case("list");
             }
             "auto-submitted" => mail.automated |= is_auto_submitted(value),
             _ => {}

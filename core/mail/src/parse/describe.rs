@@ -16,11 +16,7 @@ pub(super) enum Context {
 pub(super) fn describe(part: &mut Part, message: &[u8], context: Context) {
     let end = part.header_offset + part.header_length;
     let header = message.get(part.header_offset..end).unwrap_or(&[]);
-    let default = if context == Context::Digest {
-        "message/rfc822"
-    } else {
-        "text/plain"
-    };
+    let default = if context == Context::Digest { "message/rfc822" } else { "text/plain" };
     default.clone_into(&mut part.content_type);
     "7bit".clone_into(&mut part.encoding);
     let mut seen = [false; 4];
@@ -33,18 +29,12 @@ pub(super) fn describe(part: &mut Part, message: &[u8], context: Context) {
             _ => continue,
         };
         // The first of several counts: what a filter before us most likely looked at.
-        if seen
-            .get_mut(at)
-            .is_some_and(|seen| !std::mem::replace(seen, true))
-        {
+        if seen.get_mut(at).is_some_and(|seen| !std::mem::replace(seen, true)) {
             note(part, at, value);
         }
     }
     if part.content_type.starts_with("text/") {
-        let charset = part
-            .params
-            .get("charset")
-            .map_or("us-ascii", String::as_str);
+        let charset = part.params.get("charset").map_or("us-ascii", String::as_str);
         part.charset = Some(charset.to_ascii_lowercase());
     }
     if part.filename.is_none() {
@@ -65,30 +55,17 @@ fn note(part: &mut Part, field: usize, value: &[u8]) {
                 .is_some_and(|(kind, subtype)| params::is_token(kind) && params::is_token(subtype));
             let unknown = || "application/octet-stream".to_owned();
             part.content_type = if known { parsed.value } else { unknown() };
-            let params = parsed
-                .params
-                .into_iter()
-                .filter(|(name, _)| params::is_token(name));
-            part.params = params
-                .map(|(name, value)| (name, printable(&value)))
-                .collect();
+            let params = parsed.params.into_iter().filter(|(name, _)| params::is_token(name));
+            part.params = params.map(|(name, value)| (name, printable(&value))).collect();
         }
         1 => {
             let mut parsed = params::parse(value);
-            part.filename = parsed
-                .params
-                .remove("filename")
-                .map(|name| printable(&name));
+            part.filename = parsed.params.remove("filename").map(|name| printable(&name));
             part.disposition = Some(printable(&parsed.value)).filter(|value| !value.is_empty());
         }
         2 => {
             let text = encoded_word::unfold(value);
-            let token = text
-                .split([';', '('])
-                .next()
-                .unwrap_or("")
-                .trim()
-                .to_ascii_lowercase();
+            let token = text.split([';', '(']).next().unwrap_or("").trim().to_ascii_lowercase();
             if params::is_token(&token) {
                 part.encoding = token;
             }

@@ -11,11 +11,7 @@ use super::{
 
 /// The tree of parts of a message.
 pub(super) fn read(message: &[u8]) -> Part {
-    let mut scanner = Scanner {
-        message,
-        nodes: Vec::new(),
-        open: Vec::new(),
-    };
+    let mut scanner = Scanner { message, nodes: Vec::new(), open: Vec::new() };
     scanner.start(0, Context::Top);
     let mut at = 0;
     for line in message.split_inclusive(|&b| b == b'\n') {
@@ -31,11 +27,7 @@ pub(crate) fn has_8bit_part_header(message: &[u8]) -> bool {
     let mut stack = vec![read(message)];
     while let Some(part) = stack.pop() {
         let end = part.header_offset + part.header_length;
-        if !message
-            .get(part.header_offset..end)
-            .unwrap_or(&[])
-            .is_ascii()
-        {
+        if !message.get(part.header_offset..end).unwrap_or(&[]).is_ascii() {
             return true;
         }
         stack.extend(part.children);
@@ -82,24 +74,12 @@ impl Scanner<'_> {
             }
             None => 1,
         };
-        let prefix = parent
-            .and_then(|parent| self.nodes.get(parent))
-            .map(|node| node.part.path.as_str());
+        let prefix =
+            parent.and_then(|parent| self.nodes.get(parent)).map(|node| node.part.path.as_str());
         let path = child_path(prefix.unwrap_or(""), position);
-        let part = Part {
-            path,
-            header_offset: at,
-            ..Part::default()
-        };
-        self.open.push(Open {
-            node: self.nodes.len(),
-            state: State::Header(context),
-        });
-        self.nodes.push(Node {
-            part,
-            parent,
-            children: 0,
-        });
+        let part = Part { path, header_offset: at, ..Part::default() };
+        self.open.push(Open { node: self.nodes.len(), state: State::Header(context) });
+        self.nodes.push(Node { part, parent, children: 0 });
     }
 
     fn line(&mut self, line: &[u8], at: usize) {
@@ -110,13 +90,7 @@ impl Scanner<'_> {
             self.delimit(level, closing, at, at + line.len());
             return;
         }
-        let is_header = matches!(
-            self.open.last(),
-            Some(Open {
-                state: State::Header(_),
-                ..
-            })
-        );
+        let is_header = matches!(self.open.last(), Some(Open { state: State::Header(_), .. }));
         if is_header && matches!(line, b"\r\n" | b"\n") {
             self.end_header(at + line.len());
         }
@@ -125,43 +99,26 @@ impl Scanner<'_> {
     /// The innermost open multipart whose delimiter this line is, and whether it is the closing one.
     fn delimiter(&self, line: &[u8]) -> Option<(usize, bool)> {
         let text = line.get(2..)?.trim_ascii_end();
-        self.open
-            .iter()
-            .enumerate()
-            .rev()
-            .find_map(|(level, open)| {
-                let State::Multipart {
-                    boundary,
-                    accepts: true,
-                    ..
-                } = &open.state
-                else {
-                    return None;
-                };
-                match text.strip_prefix(boundary.as_slice())? {
-                    b"" => Some((level, false)),
-                    b"--" => Some((level, true)),
-                    _ => None,
-                }
-            })
+        self.open.iter().enumerate().rev().find_map(|(level, open)| {
+            let State::Multipart { boundary, accepts: true, .. } = &open.state else {
+                return None;
+            };
+            match text.strip_prefix(boundary.as_slice())? {
+                b"" => Some((level, false)),
+                b"--" => Some((level, true)),
+                _ => None,
+            }
+        })
     }
 
     fn delimit(&mut self, level: usize, closing: bool, line_start: usize, line_end: usize) {
         self.close_down_to(level + 1, line_start);
-        let Some(Open {
-            state: State::Multipart {
-                digest, accepts, ..
-            },
-            ..
-        }) = self.open.last_mut()
+        let Some(Open { state: State::Multipart { digest, accepts, .. }, .. }) =
+            self.open.last_mut()
         else {
             return;
         };
-        let context = if *digest {
-            Context::Digest
-        } else {
-            Context::Multipart
-        };
+        let context = if *digest { Context::Digest } else { Context::Multipart };
         if closing {
             *accepts = false;
         } else {
@@ -228,21 +185,14 @@ impl Scanner<'_> {
         part.body_offset = body;
         describe(part, self.message, context);
         let identity = !matches!(part.encoding.as_str(), "base64" | "quoted-printable");
-        let boundary = part
-            .params
-            .get("boundary")
-            .filter(|boundary| !boundary.is_empty());
+        let boundary = part.params.get("boundary").filter(|boundary| !boundary.is_empty());
         let is_message = is_embedded_message(part);
         open.state = match boundary {
             Some(boundary) if part.content_type.starts_with("multipart/") && identity && !full => {
                 let digest = part.content_type == "multipart/digest";
                 fix_path(&mut part.path, context);
                 let boundary = boundary.trim_end().as_bytes().to_vec();
-                State::Multipart {
-                    boundary,
-                    digest,
-                    accepts: true,
-                }
+                State::Multipart { boundary, digest, accepts: true }
             }
             _ if is_message && identity && !full => State::Message,
             _ => State::Leaf,
@@ -268,11 +218,7 @@ fn fix_path(path: &mut String, context: Context) {
 
 fn child_path(parent: &str, position: usize) -> String {
     let parent = parent.strip_suffix(".TEXT").unwrap_or(parent);
-    if parent.is_empty() {
-        position.to_string()
-    } else {
-        format!("{parent}.{position}")
-    }
+    if parent.is_empty() { position.to_string() } else { format!("{parent}.{position}") }
 }
 
 fn count_lines(body: &[u8]) -> usize {
@@ -281,10 +227,8 @@ fn count_lines(body: &[u8]) -> usize {
 
 /// Children come after their parents, so that going backwards finds each subtree complete.
 fn assemble(nodes: Vec<Node>) -> Part {
-    let mut parts: Vec<(Part, Option<usize>)> = nodes
-        .into_iter()
-        .map(|node| (node.part, node.parent))
-        .collect();
+    let mut parts: Vec<(Part, Option<usize>)> =
+        nodes.into_iter().map(|node| (node.part, node.parent)).collect();
     while parts.len() > 1 {
         let Some((mut part, parent)) = parts.pop() else {
             break;
@@ -302,10 +246,7 @@ fn assemble(nodes: Vec<Node>) -> Part {
 }
 
 fn is_embedded_message(part: &Part) -> bool {
-    matches!(
-        part.content_type.as_str(),
-        "message/rfc822" | "message/global"
-    )
+    matches!(part.content_type.as_str(), "message/rfc822" | "message/global")
 }
 
 /// The envelope of an embedded message is kept at the part that embeds it.

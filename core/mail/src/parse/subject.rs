@@ -52,9 +52,7 @@ fn strip_leaders<'a>(mut text: &'a str, marked: &mut bool) -> &'a str {
 
 /// `subj-refwd = ("re" / ("fw" ["d"])) *WSP [subj-blob] ":"`
 fn strip_reply_mark(text: &str) -> Option<&str> {
-    let rest = ["fwd", "fw", "re"]
-        .iter()
-        .find_map(|mark| strip_prefix_ignore_case(text, mark))?;
+    let rest = ["fwd", "fw", "re"].iter().find_map(|mark| strip_prefix_ignore_case(text, mark))?;
     let rest = rest.trim_start();
     strip_blob(rest).unwrap_or(rest).strip_prefix(':')
 }
@@ -68,9 +66,7 @@ fn strip_blob(text: &str) -> Option<&str> {
 
 /// `subj-fwd = subj-fwd-hdr subject subj-fwd-trl`, that is `[fwd: … ]`
 fn strip_forward_wrapper(text: &str) -> Option<&str> {
-    strip_prefix_ignore_case(text, "[fwd:")?
-        .strip_suffix(']')
-        .map(str::trim)
+    strip_prefix_ignore_case(text, "[fwd:")?.strip_suffix(']').map(str::trim)
 }
 
 fn strip_prefix_ignore_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
@@ -92,11 +88,7 @@ mod tests {
         for (subject, base, marked) in [
             ("Hello", "Hello", false),
             ("Re: Hello", "Hello", true),
-            (
-                "RE : [list] Fwd[2]:  Hello  world (fwd) ",
-                "Hello world",
-                true,
-            ),
+            ("RE : [list] Fwd[2]:  Hello  world (fwd) ", "Hello world", true),
             ("[list] Hello", "Hello", false),
             ("[list]", "[list]", false),
             ("[a] [b] Re: x", "x", true),
@@ -107,11 +99,7 @@ mod tests {
             ("", "", false),
             ("é: x", "é: x", false),
         ] {
-            assert_eq!(
-                base_subject(subject),
-                (base.to_owned(), marked),
-                "{subject}"
-            );
+            assert_eq!(base_subject(subject), (base.to_owned(), marked), "{subject}");
         }
     }
 }

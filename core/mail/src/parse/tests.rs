@@ -9,9 +9,7 @@ fn kinds(part: &Part) -> Vec<(String, String)> {
 }
 
 fn shown(all: &[(String, String)]) -> Vec<(&str, &str)> {
-    all.iter()
-        .map(|(path, kind)| (path.as_str(), kind.as_str()))
-        .collect()
+    all.iter().map(|(path, kind)| (path.as_str(), kind.as_str())).collect()
 }
 
 const NESTED: &str = "From: a@b\r\nSubject: Re: outer\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n\
@@ -42,11 +40,7 @@ fn structure_with_paths_and_offsets() {
     );
     let decoded = |path: &str| {
         let part = find_part(&mail.structure, path).unwrap();
-        assert_eq!(
-            decode_part(NESTED.as_bytes(), part).len(),
-            part.decoded_size,
-            "{path}"
-        );
+        assert_eq!(decode_part(NESTED.as_bytes(), part).len(), part.decoded_size, "{path}");
         decode_part(NESTED.as_bytes(), part)
     };
     assert_eq!(decoded("1.1"), b"plain text");
@@ -54,15 +48,9 @@ fn structure_with_paths_and_offsets() {
     assert_eq!(decoded("2.2"), b"%PDF");
     assert_eq!(decoded("3"), b"file");
     let inner = find_part(&mail.structure, "2").unwrap();
-    assert_eq!(
-        inner.envelope.as_ref().unwrap().subject.as_deref(),
-        Some("inner")
-    );
+    assert_eq!(inner.envelope.as_ref().unwrap().subject.as_deref(), Some("inner"));
     let header = inner.header_offset..inner.header_offset + inner.header_length;
-    assert_eq!(
-        NESTED.get(header),
-        Some("Content-Type: message/rfc822\r\n\r\n")
-    );
+    assert_eq!(NESTED.get(header), Some("Content-Type: message/rfc822\r\n\r\n"));
     assert!(find_part(&mail.structure, "9").is_none());
     let json = serde_json::to_string(&mail).unwrap();
     assert_eq!(serde_json::from_str::<ParsedMail>(&json).unwrap(), mail);
@@ -74,16 +62,10 @@ fn what_a_reader_wants() {
     assert_eq!(mail.text.as_deref(), Some("plain text"));
     assert_eq!(mail.html.as_deref(), Some("<p>café</p>"));
     assert_eq!(mail.preview, "plain text");
-    let files: Vec<_> = mail
-        .attachments
-        .iter()
-        .map(|a| (a.path.as_str(), a.filename.as_deref()))
-        .collect();
+    let files: Vec<_> =
+        mail.attachments.iter().map(|a| (a.path.as_str(), a.filename.as_deref())).collect();
     assert_eq!(files, [("2", None), ("3", Some("é.txt"))]);
-    assert_eq!(
-        (mail.base_subject.as_str(), mail.is_reply_or_forward),
-        ("outer", true)
-    );
+    assert_eq!((mail.base_subject.as_str(), mail.is_reply_or_forward), ("outer", true));
     assert!(!mail.list && !mail.automated && !mail.is_dsn);
 }
 
@@ -94,24 +76,14 @@ fn simple_and_broken_messages() {
         ("\r\nhi", "1", "text/plain", Some("hi")),
         ("", "1", "text/plain", Some("")),
         ("no header at all", "1", "text/plain", Some("")),
-        (
-            "Content-Type: multipart/mixed\r\n\r\nx",
-            "1",
-            "application/octet-stream",
-            None,
-        ),
+        ("Content-Type: multipart/mixed\r\n\r\nx", "1", "application/octet-stream", None),
         (
             "Content-Type: multipart/mixed; boundary=b\r\n\r\nx",
             "1",
             "application/octet-stream",
             None,
         ),
-        (
-            "Content-Type: rubbish\r\n\r\nx",
-            "1",
-            "application/octet-stream",
-            None,
-        ),
+        ("Content-Type: rubbish\r\n\r\nx", "1", "application/octet-stream", None),
         (
             "Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: base64\r\n\r\n--b\r\n",
             "1",
@@ -123,10 +95,7 @@ fn simple_and_broken_messages() {
     ] {
         let mail = ParsedMail::parse(message.as_bytes());
         assert_eq!(
-            (
-                mail.structure.path.as_str(),
-                mail.structure.content_type.as_str()
-            ),
+            (mail.structure.path.as_str(), mail.structure.content_type.as_str()),
             (path, kind),
             "{message:?}"
         );
@@ -151,37 +120,21 @@ fn boundary_tricks() {
         ]
     );
     let last = find_part(&mail.structure, "2").unwrap();
-    assert_eq!(
-        decode_part(outer_ends_inner.as_bytes(), last),
-        b"y\r\n--abc"
-    );
+    assert_eq!(decode_part(outer_ends_inner.as_bytes(), last), b"y\r\n--abc");
     let header_only = "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: image/png\r\n--a\r\n--a--";
     let mail = ParsedMail::parse(header_only.as_bytes());
     assert_eq!(
         shown(&kinds(&mail.structure)),
-        [
-            ("", "multipart/mixed"),
-            ("1", "image/png"),
-            ("2", "text/plain")
-        ]
+        [("", "multipart/mixed"), ("1", "image/png"), ("2", "text/plain")]
     );
     let digest = "Content-Type: multipart/digest; boundary=a\r\n\r\n--a\r\n\r\nSubject: in\r\n\r\nx\r\n--a--";
     let mail = ParsedMail::parse(digest.as_bytes());
     assert_eq!(
         shown(&kinds(&mail.structure)),
-        [
-            ("", "multipart/digest"),
-            ("1", "message/rfc822"),
-            ("1.1", "text/plain")
-        ]
+        [("", "multipart/digest"), ("1", "message/rfc822"), ("1.1", "text/plain")]
     );
     assert_eq!(
-        mail.structure.children[0]
-            .envelope
-            .as_ref()
-            .unwrap()
-            .subject
-            .as_deref(),
+        mail.structure.children[0].envelope.as_ref().unwrap().subject.as_deref(),
         Some("in")
     );
 }
@@ -209,11 +162,7 @@ fn kinds_of_mail() {
         ),
     ] {
         let mail = ParsedMail::parse(format!("{header}\r\n\r\n--b\r\n\r\nx\r\n--b--").as_bytes());
-        assert_eq!(
-            (mail.list, mail.automated, mail.is_dsn),
-            (list, automated, dsn),
-            "{header}"
-        );
+        assert_eq!((mail.list, mail.automated, mail.is_dsn), (list, automated, dsn), "{header}");
     }
 }
 

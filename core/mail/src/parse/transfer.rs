@@ -120,11 +120,7 @@ mod tests {
             ("quoted-printable", "=C3=a9", "é"),
             ("7bit", "a=3D\r\n", "a=3D\r\n"),
         ] {
-            assert_eq!(
-                decode(encoding, body.as_bytes()),
-                decoded.as_bytes(),
-                "{body}"
-            );
+            assert_eq!(decode(encoding, body.as_bytes()), decoded.as_bytes(), "{body}");
             assert_eq!(decoded_size(encoding, body.as_bytes()), decoded.len());
         }
     }

@@ -26,10 +26,7 @@ impl Extension for Auth {
         if !view.login_possible() {
             return None;
         }
-        let names: Vec<&str> = Mechanism::ALL
-            .iter()
-            .map(|mechanism| mechanism.as_str())
-            .collect();
+        let names: Vec<&str> = Mechanism::ALL.iter().map(|mechanism| mechanism.as_str()).collect();
         Some(format!("AUTH {}", names.join(" ")))
     }
 
@@ -48,10 +45,7 @@ impl Extension for Auth {
     }
 
     fn verb(&self) -> Option<&'static Verb> {
-        static VERB: Verb = Verb {
-            name: "AUTH",
-            run: auth,
-        };
+        static VERB: Verb = Verb { name: "AUTH", run: auth };
         Some(&VERB)
     }
 }
@@ -87,18 +81,10 @@ fn auth(session: &mut Session, arguments: Arguments<'_>) -> Step {
 fn refused(session: &Session) -> Option<Reply> {
     let view = session.view();
     if view.settings.role != Role::Submission {
-        return Some(Reply::new(
-            502,
-            "5.5.1",
-            "Authentication is only for submission",
-        ));
+        return Some(Reply::new(502, "5.5.1", "Authentication is only for submission"));
     }
     if !view.login_possible() {
-        return Some(Reply::new(
-            538,
-            "5.7.11",
-            "Encryption is required to authenticate",
-        ));
+        return Some(Reply::new(538, "5.7.11", "Encryption is required to authenticate"));
     }
     if view.authenticated {
         return Some(Reply::out_of_sequence("Already authenticated"));
@@ -154,24 +140,15 @@ fn go_on(session: &mut Session, exchange: Exchange, turn: Turn) -> Step {
         }
         Turn::Password { username, password } => {
             let mechanism = exchange.mechanism();
-            session.ask(
-                Question::Login,
-                Ask::Password {
-                    mechanism,
-                    username,
-                    password,
-                },
-            )
+            session.ask(Question::Login, Ask::Password { mechanism, username, password })
         }
         Turn::FindSecret { username } => {
             session.ask(Question::Secret(exchange), Ask::ScramSecret { username })
         }
         Turn::Outcome { proved } => session.ask(Question::Login, Ask::ScramOutcome { proved }),
-        Turn::Malformed => Step::Reply(Reply::new(
-            501,
-            "5.5.2",
-            "Malformed authentication response",
-        )),
+        Turn::Malformed => {
+            Step::Reply(Reply::new(501, "5.5.2", "Malformed authentication response"))
+        }
     }
 }
 

@@ -41,9 +41,5 @@ impl Extension for Size {
 
 /// RFC 1870 §6.1 and §6.3.
 pub(in crate::proto) fn too_large(limit: u64) -> Reply {
-    Reply::new(
-        552,
-        "5.3.4",
-        format!("The message is larger than {limit} octets"),
-    )
+    Reply::new(552, "5.3.4", format!("The message is larger than {limit} octets"))
 }

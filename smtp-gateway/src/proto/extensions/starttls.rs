@@ -15,10 +15,7 @@ impl Extension for StartTls {
     }
 
     fn verb(&self) -> Option<&'static Verb> {
-        static VERB: Verb = Verb {
-            name: "STARTTLS",
-            run: starttls,
-        };
+        static VERB: Verb = Verb { name: "STARTTLS", run: starttls };
         Some(&VERB)
     }
 }
