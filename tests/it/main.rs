@@ -12,6 +12,8 @@ mod delivery;
 mod faults;
 mod inbound;
 mod interop;
+mod nodes;
+mod outbound;
 mod smtp_server;
 mod submission;
 mod webhooks;

@@ -122,7 +122,9 @@ impl Builder {
         }
         let clock = Arc::new(TestClock::default());
         let tls_dir = files.path().to_owned();
-        let plan = Plan { core, url, resolver: dns.address(), clock: clock.clone(), tls_dir };
+        let node_name = "test".to_owned();
+        let resolver = dns.address();
+        let plan = Plan { node_name, core, url, resolver, clock: clock.clone(), tls_dir };
         let server = Server::start(&plan).await;
         let admin_key = server.make_admin().await;
         let app = App {
@@ -156,6 +158,24 @@ fn config(blobs: &Path, delivery_port: u16) -> Config {
     };
     config.delivery.port = delivery_port;
     config
+}
+
+/// Another node of the installation.
+pub struct Node {
+    server: Server,
+}
+
+impl Node {
+    /// Calls this node as `person`.
+    pub fn as_person(&self, person: &Person) -> Person {
+        let http = person.http.at(&format!("http://{}", self.server.addresses.http));
+        Person { http, submission: self.server.addresses.submission, ..person.clone() }
+    }
+
+    /// Stops as at SIGTERM.
+    pub async fn stop(self) {
+        self.server.stop().await;
+    }
 }
 
 /// A running server and what is around it.
@@ -325,6 +345,11 @@ impl App {
         }
     }
 
+    /// The time of the server.
+    pub fn now(&self) -> time::OffsetDateTime {
+        posthouse_core::ports::Clock::now(&*self.clock)
+    }
+
     /// Sets the clock forward.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by.try_into().unwrap());
@@ -336,6 +361,13 @@ impl App {
         let addresses = server.addresses;
         server.stop().await;
         self.server = Some(Server::start_at(&self.plan, addresses).await);
+    }
+
+    /// Starts another node on the same database, not through the socket that can be cut.
+    pub async fn node(&self, name: &str) -> Node {
+        let url = self.database.url();
+        let plan = Plan { node_name: name.to_owned(), url, ..self.plan.clone() };
+        Node { server: Server::start(&plan).await }
     }
 
     /// Stops the server and removes its database.

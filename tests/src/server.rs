@@ -25,6 +25,7 @@ const CONNECTIONS: u32 = 12;
 /// What a server is started from, again after a restart.
 #[derive(Clone)]
 pub(crate) struct Plan {
+    pub node_name: String,
     pub core: Config,
     pub url: String,
     pub resolver: SocketAddr,
@@ -69,7 +70,7 @@ impl Server {
         let certificates = certificates(plan);
         let config = AppConfig {
             core: plan.core.clone(),
-            node_name: "test".to_owned(),
+            node_name: plan.node_name.clone(),
             pool: database.pool("test"),
             clock: plan.clock.clone(),
             resolver: Arc::new(HickoryResolver::new(&[plan.resolver]).unwrap()),

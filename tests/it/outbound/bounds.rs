@@ -25,12 +25,7 @@ async fn silence_at_any_stage_ends_as_deferred() {
         let report = deliver(job(&sink, &["a@b.example", "b@b.example"])).await;
         assert_eq!(results(&report), ["~local 4.4.2"; 2], "{stage:?}");
         assert!(started.elapsed() < Duration::from_secs(3), "{stage:?}");
-        assert!(
-            report.outcomes[0]
-                .reply()
-                .text
-                .starts_with("mx.test: the server did not")
-        );
+        assert!(report.outcomes[0].reply().text.starts_with("mx.test: the server did not"));
         assert_eq!(remote(&report), Some(sink.addr().ip()));
         assert_eq!(sink.connections(), 1);
     }
@@ -49,25 +44,13 @@ async fn hanging_in_the_middle_of_a_large_message_ends_as_deferred() {
 
 #[tokio::test]
 async fn slow_drip_is_over_with_the_session() {
-    let sink = Sink::start(
-        Script::new()
-            .no_pipelining()
-            .slow(Duration::from_millis(120)),
-    );
+    let sink = Sink::start(Script::new().no_pipelining().slow(Duration::from_millis(120)));
     let mut config = config();
     config.timeouts.session = Duration::from_millis(400);
     let started = Instant::now();
-    let report = Outbound::new(&config)
-        .unwrap()
-        .deliver(job(&sink, &["a@b.example"]))
-        .await;
+    let report = Outbound::new(&config).unwrap().deliver(job(&sink, &["a@b.example"])).await;
     assert_eq!(results(&report), ["~local 4.4.2"]);
-    assert!(
-        report.outcomes[0]
-            .reply()
-            .text
-            .contains("session took too long")
-    );
+    assert!(report.outcomes[0].reply().text.contains("session took too long"));
     assert!(started.elapsed() < Duration::from_secs(1));
 }
 
@@ -89,10 +72,7 @@ async fn huge_reply_is_cut_or_refused() {
     assert!(report.outcomes[0].reply().text.len() <= 2048);
     let line = format!("550 {}", "x".repeat(10_000_000));
     let sink = Sink::start(Script::new().refuse_rcpt("*", &line));
-    assert_eq!(
-        results(&deliver(job(&sink, &["a@b.example"])).await),
-        ["~local 4.5.0"]
-    );
+    assert_eq!(results(&deliver(job(&sink, &["a@b.example"])).await), ["~local 4.5.0"]);
 }
 
 #[tokio::test]
@@ -107,16 +87,10 @@ async fn what_is_not_smtp_is_deferred() {
 #[tokio::test]
 async fn server_that_goes_away_after_rcpt_is_deferred() {
     for stage in [Stage::Data, Stage::Message, Stage::EndOfData] {
-        let script = Script::new()
-            .refuse_rcpt("no@*", "550 5.1.1 No")
-            .close_at(stage);
+        let script = Script::new().refuse_rcpt("no@*", "550 5.1.1 No").close_at(stage);
         let sink = Sink::start(script);
         let report = deliver(job(&sink, &["no@b.example", "a@b.example"])).await;
-        assert_eq!(
-            results(&report),
-            ["-550 5.1.1", "~local 4.4.2"],
-            "{stage:?}"
-        );
+        assert_eq!(results(&report), ["-550 5.1.1", "~local 4.4.2"], "{stage:?}");
     }
 }
 
@@ -139,9 +113,7 @@ async fn every_address_of_every_host_gets_its_chance() {
         let mut dead = hop.hosts[0].clone();
         dead.name = "dead.test".into();
         dead.addresses = vec!["127.0.0.3".parse().unwrap(), "::1".parse().unwrap()];
-        hop.hosts[0]
-            .addresses
-            .insert(0, "127.0.0.4".parse().unwrap());
+        hop.hosts[0].addresses.insert(0, "127.0.0.4".parse().unwrap());
         hop.hosts.insert(0, dead);
     });
     let report = client().deliver(job).await;

@@ -16,14 +16,7 @@ async fn connection_serves_one_message_after_the_other() {
         let report = client.deliver(job(&sink, &["a@b.example"])).await;
         assert_eq!(results(&report), ["+250 2.0.0"]);
     }
-    assert_eq!(
-        (
-            sink.connections(),
-            sink.count(),
-            sink.commands("EHLO").len()
-        ),
-        (1, 5, 1)
-    );
+    assert_eq!((sink.connections(), sink.count(), sink.commands("EHLO").len()), (1, 5, 1));
     assert!(sink.commands("RSET").is_empty());
 }
 
@@ -52,9 +45,7 @@ async fn idle_connection_is_closed_with_quit() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), waited)
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(5), waited).await.unwrap();
 }
 
 #[tokio::test]
@@ -67,10 +58,7 @@ async fn at_most_so_many_connections_wait() {
         client.deliver(job(&sink, &["a@b.example"])),
         client.deliver(job(&sink, &["b@b.example"])),
     );
-    assert_eq!(
-        (results(&a), results(&b)),
-        (vec!["+250 2.0.0".into()], vec!["+250 2.0.0".into()])
-    );
+    assert_eq!((results(&a), results(&b)), (vec!["+250 2.0.0".into()], vec!["+250 2.0.0".into()]));
     client.deliver(job(&sink, &["c@b.example"])).await;
     assert_eq!(sink.connections(), 2);
     client.close().await;

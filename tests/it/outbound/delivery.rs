@@ -29,10 +29,7 @@ async fn message_arrives_with_its_envelope() {
     assert_eq!(message.mail_from, "from@a.example");
     assert_eq!(message.rcpt_to, ["b@b.example", "c@b.example"]);
     assert_eq!(message.text(), format!("Received: by test\r\n{MESSAGE}"));
-    assert_eq!(
-        message.mail_parameters,
-        format!("SIZE={}", message.data.len())
-    );
+    assert_eq!(message.mail_parameters, format!("SIZE={}", message.data.len()));
 }
 
 #[tokio::test]
@@ -51,11 +48,7 @@ async fn server_without_extensions_gets_no_parameters_and_one_command_at_a_time(
 
 #[tokio::test]
 async fn without_pipelining_each_command_waits_for_its_reply() {
-    let sink = Sink::start(
-        Script::new()
-            .no_pipelining()
-            .refuse_rcpt("b@*", "550 5.1.1 No"),
-    );
+    let sink = Sink::start(Script::new().no_pipelining().refuse_rcpt("b@*", "550 5.1.1 No"));
     let report = deliver(job(&sink, &["a@b.example", "b@b.example", "c@b.example"])).await;
     assert_eq!(results(&report), ["+250 2.0.0", "-550 5.1.1", "+250 2.0.0"]);
     assert_eq!(sink.messages()[0].rcpt_to, ["a@b.example", "c@b.example"]);
@@ -115,11 +108,7 @@ async fn more_recipients_than_fit_go_in_several_transactions() {
     let report = deliver(job(&sink, &recipients)).await;
     assert_eq!(report.outcomes.len(), 250);
     assert!(results(&report).iter().all(|result| result == "+250 2.0.0"));
-    let sizes: Vec<_> = sink
-        .messages()
-        .iter()
-        .map(|message| message.rcpt_to.len())
-        .collect();
+    let sizes: Vec<_> = sink.messages().iter().map(|message| message.rcpt_to.len()).collect();
     assert_eq!(sizes, [100, 100, 50]);
     assert_eq!(sink.connections(), 1);
 }
@@ -127,23 +116,14 @@ async fn more_recipients_than_fit_go_in_several_transactions() {
 #[tokio::test]
 async fn odd_attempts_take_the_other_family() {
     let v4 = Sink::start(Script::new());
-    let v6 = Sink::start_at(
-        Script::new(),
-        format!("[::1]:{}", v4.addr().port()).parse().unwrap(),
-    );
+    let v6 = Sink::start_at(Script::new(), format!("[::1]:{}", v4.addr().port()).parse().unwrap());
     let mut job = super::with_hop(job(&v4, &["b@b.example"]), |hop| {
         hop.hosts[0].addresses = vec![v6.addr().ip(), v4.addr().ip()];
     });
     let client = client();
-    assert_eq!(
-        remote(&client.deliver(job.clone()).await),
-        Some(v6.addr().ip())
-    );
+    assert_eq!(remote(&client.deliver(job.clone()).await), Some(v6.addr().ip()));
     job.attempt = 1;
-    assert_eq!(
-        remote(&client.deliver(job.clone()).await),
-        Some(v4.addr().ip())
-    );
+    assert_eq!(remote(&client.deliver(job.clone()).await), Some(v4.addr().ip()));
     job.attempt = 2;
     assert_eq!(remote(&client.deliver(job).await), Some(v6.addr().ip()));
 }
@@ -183,18 +163,9 @@ fn any_octets_arrive_as_one_normalised_message() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (sink, client) =
         runtime.block_on(async { (Sink::start(Script::new()), Arc::new(client())) });
-    let octet = prop_oneof![
-        Just(b'\r'),
-        Just(b'\n'),
-        Just(b'.'),
-        Just(0_u8),
-        any::<u8>()
-    ];
+    let octet = prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'.'), Just(0_u8), any::<u8>()];
     let messages = proptest::collection::vec(octet, 0..300);
-    let mut runner = TestRunner::new(Config {
-        failure_persistence: None,
-        ..Config::default()
-    });
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
     runner
         .run(&messages, |octets| {
             let mut job = job(&sink, &["b@b.example"]);
@@ -209,11 +180,5 @@ fn any_octets_arrive_as_one_normalised_message() {
             Ok(())
         })
         .unwrap();
-    assert_eq!(
-        sink.transcript()
-            .iter()
-            .filter(|line| line.starts_with("S: 500"))
-            .count(),
-        0
-    );
+    assert_eq!(sink.transcript().iter().filter(|line| line.starts_with("S: 500")).count(), 0);
 }

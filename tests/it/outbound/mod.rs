@@ -43,25 +43,14 @@ fn job(sink: &Sink, recipients: &[&str]) -> Job {
 }
 
 fn host(name: &str, sink: &Sink) -> Host {
-    Host {
-        name: name.into(),
-        addresses: vec![sink.addr().ip()],
-    }
+    Host { name: name.into(), addresses: vec![sink.addr().ip()] }
 }
 
 fn job_to(hosts: Vec<Host>, port: u16, recipients: &[&str]) -> Job {
     Job {
-        hop: Arc::new(Hop {
-            hosts,
-            port,
-            tls: Tls::Opportunistic,
-            credentials: None,
-        }),
+        hop: Arc::new(Hop { hosts, port, tls: Tls::Opportunistic, credentials: None }),
         mail_from: "from@a.example".into(),
-        recipients: recipients
-            .iter()
-            .map(|address| Arc::from(*address))
-            .collect(),
+        recipients: recipients.iter().map(|address| Arc::from(*address)).collect(),
         message: content(MESSAGE),
         attempt: 0,
         last_address: None,
@@ -99,9 +88,7 @@ fn results(report: &Report) -> Vec<String> {
             Outcome::Failed(_) => '-',
         };
         let reply = outcome.reply();
-        let code = reply
-            .code
-            .map_or_else(|| "local".to_owned(), |code| code.to_string());
+        let code = reply.code.map_or_else(|| "local".to_owned(), |code| code.to_string());
         let enhanced = reply.enhanced.as_deref().unwrap_or("none");
         format!("{sign}{code} {enhanced}")
     };

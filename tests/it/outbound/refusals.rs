@@ -12,31 +12,19 @@ async fn each_recipient_has_its_own_result() {
         .refuse_rcpt("later@*", "450 4.2.0 Busy")
         .refuse_rcpt("full@*", "452 4.2.2 Mailbox full");
     let sink = Sink::start(script);
-    let recipients = [
-        "yes@b.example",
-        "no@b.example",
-        "later@b.example",
-        "full@b.example",
-    ];
+    let recipients = ["yes@b.example", "no@b.example", "later@b.example", "full@b.example"];
     let report = deliver(job(&sink, &recipients)).await;
-    assert_eq!(
-        results(&report),
-        ["+250 2.0.0", "-550 5.1.1", "~450 4.2.0", "~452 4.2.2"]
-    );
+    assert_eq!(results(&report), ["+250 2.0.0", "-550 5.1.1", "~450 4.2.0", "~452 4.2.2"]);
     assert_eq!(report.outcomes[1].reply().text, "No such user");
     assert_eq!(sink.messages()[0].rcpt_to, ["yes@b.example"]);
 }
 
 #[tokio::test]
 async fn data_accepted_without_recipients_is_ended_at_once() {
-    let script = Script::new()
-        .refuse_rcpt("no@*", "550 5.1.1 No")
-        .reply(Stage::Data, "354 Go on");
+    let script = Script::new().refuse_rcpt("no@*", "550 5.1.1 No").reply(Stage::Data, "354 Go on");
     let sink = Sink::start(script);
     let client = client();
-    let report = client
-        .deliver(job(&sink, &["no@b.example", "no@c.example"]))
-        .await;
+    let report = client.deliver(job(&sink, &["no@b.example", "no@c.example"])).await;
     assert_eq!(results(&report), ["-550 5.1.1", "-550 5.1.1"]);
     assert!(sink.transcript().contains(&"C: (0 octets)".to_owned()));
     // The connection is as good as before.
@@ -60,22 +48,13 @@ async fn transaction_left_open_is_reset_before_the_next() {
 
 #[tokio::test]
 async fn too_many_recipients_split_into_further_transactions() {
-    let recipients = [
-        "a@b.example",
-        "b@b.example",
-        "c@b.example",
-        "d@b.example",
-        "e@b.example",
-    ];
+    let recipients = ["a@b.example", "b@b.example", "c@b.example", "d@b.example", "e@b.example"];
     for script in [Script::new(), Script::new().no_pipelining()] {
         let sink = Sink::start(script.max_recipients(2));
         let report = deliver(job(&sink, &recipients)).await;
         assert_eq!(results(&report), ["+250 2.0.0"; 5]);
         let messages = sink.messages();
-        let got: Vec<_> = messages
-            .iter()
-            .map(|message| message.rcpt_to.len())
-            .collect();
+        let got: Vec<_> = messages.iter().map(|message| message.rcpt_to.len()).collect();
         assert_eq!((got, sink.connections()), (vec![2, 2, 1], 1));
     }
 }
@@ -95,11 +74,7 @@ async fn announced_limits_are_kept() {
     let sink = Sink::start(Script::new().capability("LIMITS RCPTMAX=2 MAILMAX=1"));
     let report = deliver(job(&sink, &["a@b.example", "b@b.example", "c@b.example"])).await;
     assert_eq!(results(&report), ["+250 2.0.0"; 3]);
-    let got: Vec<_> = sink
-        .messages()
-        .iter()
-        .map(|m| (m.rcpt_to.len(), m.connection))
-        .collect();
+    let got: Vec<_> = sink.messages().iter().map(|m| (m.rcpt_to.len(), m.connection)).collect();
     assert_eq!(got, [(2, 1), (1, 2)]);
 }
 
@@ -202,23 +177,14 @@ async fn temporary_refusal_goes_on_to_the_next_host() {
 #[tokio::test]
 async fn permanent_refusal_asks_no_other_host() {
     for (script, result) in [
-        (
-            Script::new().reply(Stage::Greeting, "554 5.3.2 No mail here"),
-            "-554 5.3.2",
-        ),
-        (
-            Script::new().reply(Stage::Mail, "550 5.7.1 Go away"),
-            "-550 5.7.1",
-        ),
+        (Script::new().reply(Stage::Greeting, "554 5.3.2 No mail here"), "-554 5.3.2"),
+        (Script::new().reply(Stage::Mail, "550 5.7.1 Go away"), "-550 5.7.1"),
         (Script::new().refuse_rcpt("*", "550 5.1.1 No"), "-550 5.1.1"),
         (Script::new().refuse_rcpt("*", "450 4.1.1 No"), "~450 4.1.1"),
     ] {
         let (first, second, job) = pair(script);
         let report = deliver(job).await;
-        assert_eq!(
-            (results(&report), second.connections()),
-            (vec![result.to_owned()], 0)
-        );
+        assert_eq!((results(&report), second.connections()), (vec![result.to_owned()], 0));
         assert_eq!(remote(&report), Some(first.addr().ip()));
     }
 }
@@ -241,8 +207,5 @@ async fn temporary_refusal_on_a_waiting_connection_goes_on_to_the_next_host() {
     let mut again = job;
     again.mail_from = "b@a.example".into();
     assert_eq!(results(&client.deliver(again).await), ["+250 2.0.0"]);
-    assert_eq!(
-        (first.connections(), first.count(), second.count()),
-        (1, 1, 1)
-    );
+    assert_eq!((first.connections(), first.count(), second.count()), (1, 1, 1));
 }

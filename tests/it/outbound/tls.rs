@@ -41,23 +41,16 @@ fn no_roots() -> Arc<RootCertStore> {
 }
 
 fn verification(report: &Report) -> Option<&'static str> {
-    report
-        .peer
-        .as_ref()?
-        .tls
-        .as_ref()
-        .map(|tls| tls.verification)
+    report.peer.as_ref()?.tls.as_ref().map(|tls| tls.verification)
 }
 
 #[tokio::test]
 async fn starttls_is_used_when_offered() {
     let (server, roots) = certificate();
     let (_, other_roots) = certificate();
-    for (roots, expected) in [
-        (no_roots(), "opportunistic"),
-        (other_roots, "opportunistic"),
-        (roots, "pkix"),
-    ] {
+    for (roots, expected) in
+        [(no_roots(), "opportunistic"), (other_roots, "opportunistic"), (roots, "pkix")]
+    {
         let sink = Sink::start(Script::new().starttls(server.clone()));
         let report = deliver(&sink, Tls::Opportunistic, roots).await;
         assert_eq!(results(&report), ["+250 2.0.0"]);
@@ -101,10 +94,7 @@ async fn never_means_never() {
     let (server, roots) = certificate();
     let sink = Sink::start(Script::new().starttls(server));
     let report = deliver(&sink, Tls::Never, roots).await;
-    assert_eq!(
-        (results(&report), verification(&report)),
-        (vec!["+250 2.0.0".into()], None)
-    );
+    assert_eq!((results(&report), verification(&report)), (vec!["+250 2.0.0".into()], None));
 }
 
 #[tokio::test]
@@ -120,31 +110,19 @@ async fn broken_tls_falls_back_to_plain_text_on_a_new_connection() {
 async fn refused_starttls_goes_on_in_plain_text() {
     let (server, _) = certificate();
     let stage = posthouse_tests::sink::Stage::StartTls;
-    let sink = Sink::start(
-        Script::new()
-            .starttls(server.clone())
-            .reply(stage, "454 4.7.0 No"),
-    );
+    let sink = Sink::start(Script::new().starttls(server.clone()).reply(stage, "454 4.7.0 No"));
     let report = deliver(&sink, Tls::Opportunistic, no_roots()).await;
-    assert_eq!(
-        (results(&report), sink.connections()),
-        (vec!["+250 2.0.0".into()], 1)
-    );
+    assert_eq!((results(&report), sink.connections()), (vec!["+250 2.0.0".into()], 1));
     let sink = Sink::start(Script::new().starttls(server).hang_at(stage));
     let report = deliver(&sink, Tls::Opportunistic, no_roots()).await;
-    assert_eq!(
-        (results(&report), sink.connections()),
-        (vec!["+250 2.0.0".into()], 2)
-    );
+    assert_eq!((results(&report), sink.connections()), (vec!["+250 2.0.0".into()], 2));
 }
 
 #[tokio::test]
 async fn required_tls_is_never_given_up() {
     let (server, roots) = certificate();
     let stage = posthouse_tests::sink::Stage::StartTls;
-    let refusing = Script::new()
-        .starttls(server.clone())
-        .reply(stage, "454 4.7.0 No");
+    let refusing = Script::new().starttls(server.clone()).reply(stage, "454 4.7.0 No");
     for (script, expected) in [
         (Script::new(), "~local 4.7.4"),
         (Script::new().broken_starttls(), "~local 4.7.5"),
@@ -152,18 +130,12 @@ async fn required_tls_is_never_given_up() {
     ] {
         let sink = Sink::start(script);
         let report = deliver(&sink, Tls::Required, roots.clone()).await;
-        assert_eq!(
-            (results(&report), sink.count()),
-            (vec![expected.to_owned()], 0)
-        );
+        assert_eq!((results(&report), sink.count()), (vec![expected.to_owned()], 0));
     }
     for untrusting in [no_roots(), certificate().1] {
         let sink = Sink::start(Script::new().starttls(server.clone()));
         let report = deliver(&sink, Tls::Required, untrusting).await;
-        assert_eq!(
-            (results(&report), sink.count()),
-            (vec!["~local 4.7.5".to_owned()], 0)
-        );
+        assert_eq!((results(&report), sink.count()), (vec!["~local 4.7.5".to_owned()], 0));
     }
     let sink = Sink::start(Script::new().starttls(server));
     let report = deliver(&sink, Tls::Required, roots.clone()).await;
@@ -180,10 +152,7 @@ async fn certificate_must_be_for_the_host() {
         hop.hosts[0].name = "other.test".into();
     });
     let report = client_with(roots).deliver(job).await;
-    assert_eq!(
-        (results(&report), sink.count()),
-        (vec!["~local 4.7.5".to_owned()], 0)
-    );
+    assert_eq!((results(&report), sink.count()), (vec!["~local 4.7.5".to_owned()], 0));
 }
 
 #[tokio::test]
@@ -214,10 +183,7 @@ fn login_job(sink: &Sink, tls: Tls, password: &str) -> posthouse_core::ports::tr
     with_hop(job(sink, &["a@b.example"]), |hop| {
         hop.tls = tls;
         let password = password.to_owned();
-        hop.credentials = Some(Credentials {
-            username: "user".into(),
-            password,
-        });
+        hop.credentials = Some(Credentials { username: "user".into(), password });
     })
 }
 
@@ -232,15 +198,11 @@ async fn smart_host_gets_the_credentials_over_verified_tls() {
         let script = Script::new().capability(offer).login("user", "secret");
         let sink = Sink::start(script.starttls(server.clone()));
         let client = client_with(roots.clone());
-        let report = client
-            .deliver(login_job(&sink, Tls::Required, "secret"))
-            .await;
+        let report = client.deliver(login_job(&sink, Tls::Required, "secret")).await;
         assert_eq!(results(&report), ["+250 2.0.0"]);
         assert_eq!(sink.messages()[0].login.as_deref(), Some("user"));
         assert!(sink.commands("AUTH")[0].starts_with(used));
-        let report = client
-            .deliver(login_job(&sink, Tls::Required, "wrong"))
-            .await;
+        let report = client.deliver(login_job(&sink, Tls::Required, "wrong")).await;
         assert_eq!(results(&report), ["~535 5.7.8"]);
     }
 }
@@ -254,9 +216,7 @@ async fn credentials_are_not_sent_without_verified_tls() {
         (Script::new().starttls(server), Tls::Opportunistic),
     ] {
         let sink = Sink::start(script.login("user", "secret"));
-        let report = client_with(no_roots())
-            .deliver(login_job(&sink, tls, "secret"))
-            .await;
+        let report = client_with(no_roots()).deliver(login_job(&sink, tls, "secret")).await;
         assert_eq!(results(&report), ["~local 4.7.0"]);
         assert!(sink.commands("AUTH").is_empty());
     }

@@ -1,0 +1,81 @@
+//! THREATS 33: several nodes on one database share the queue; what a lost node leaves is taken over,
+//! and the lost node changes nothing when it comes back.
+
+use std::time::Duration;
+
+use posthouse_tests::{app::App, sink::Script, wait::eventually};
+use serde_json::json;
+use sqlx::Row as _;
+
+/// Shards by the name of their owner.
+async fn owners(app: &App) -> Vec<(String, i64)> {
+    let rows = sqlx::query(
+        "SELECT n.name, count(*) FROM queue_shards AS s JOIN nodes AS n ON n.node_id = s.owner
+         GROUP BY n.name ORDER BY n.name",
+    )
+    .fetch_all(app.db())
+    .await
+    .unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+#[tokio::test]
+async fn nodes_share_the_queue_and_give_it_back() {
+    let app = App::test().sink("mx.remote.test", Script::new()).start().await;
+    let alice = app.account("alice@example.test").await;
+    assert_eq!(owners(&app).await, [("test".to_owned(), 256)]);
+
+    let second = app.node("second").await;
+    eventually("both nodes own half of the queue", async || {
+        let halves = [("second".to_owned(), 128), ("test".to_owned(), 128)];
+        (owners(&app).await == halves).then_some(())
+    })
+    .await;
+    let there = second.as_person(&alice);
+    for person in [&alice, &there] {
+        let message = person.send(&["bob@remote.test"], "Hello").await;
+        alice.wait_for_status(&message.id(), "delivered").await;
+    }
+    assert_eq!(app.sink("mx.remote.test").count(), 2);
+
+    second.stop().await;
+    eventually("the first node owns everything again", async || {
+        (owners(&app).await == [("test".to_owned(), 256)]).then_some(())
+    })
+    .await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_node_is_replaced_and_changes_nothing_when_it_is_back() {
+    let app = App::test().breakable_postgres().sink("mx.remote.test", Script::new()).start().await;
+    let alice = app.account("alice@example.test").await;
+    let at = app.now() + Duration::from_hours(1);
+    let message = json!({"to": ["bob@remote.test"], "subject": "x", "text": "x",
+        "scheduled_at": posthouse_core::time::rfc3339(at)});
+    let message = alice.post_message(message).await.expect(202);
+
+    app.postgres().cut().await;
+    // After 20 s without its lease a node starts nothing; after 30 s others may take over.
+    tokio::time::sleep(Duration::from_secs(21)).await;
+    sqlx::query("UPDATE nodes SET lease_until = now() - interval '1 second' WHERE name = 'test'")
+        .execute(app.db())
+        .await
+        .unwrap();
+    let second = app.node("second").await;
+    assert_eq!(owners(&app).await, [("second".to_owned(), 256)]);
+    app.advance(Duration::from_hours(1));
+    let there = second.as_person(&alice);
+    there.wait_for_status(&message.id(), "delivered").await;
+
+    app.postgres().restore();
+    eventually("the first node has a share again", async || {
+        (owners(&app).await.len() == 2).then_some(())
+    })
+    .await;
+    let again = alice.send(&["bob@remote.test"], "again").await;
+    alice.wait_for_status(&again.id(), "delivered").await;
+    assert_eq!(app.sink("mx.remote.test").count(), 2, "each message once");
+    second.stop().await;
+    app.stop().await;
+}
