@@ -5,61 +5,57 @@
 
 use std::{
     io::{self, Write},
-    sync::{Mutex, Once, OnceLock, PoisonError},
+    sync::{Mutex, Once, PoisonError},
 };
 
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, fmt, fmt::MakeWriter, layer::SubscriberExt as _, registry,
+};
 
+/// Everything of ours, whatever the variable `RUST_LOG` says about what is shown.
+const OURS: &str = "warn,posthouse=debug,posthouse_core=debug,posthouse_api=debug,\
+                    posthouse_server=debug,posthouse_smtp_gateway=debug";
 /// What is kept; older lines are forgotten.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
 static START: Once = Once::new();
-static LINES: OnceLock<Mutex<Vec<u8>>> = OnceLock::new();
+static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// Begins to keep the log; `RUST_LOG` says of what, by default everything of ours.
+/// Begins to keep and to show the log.
 pub fn start() {
     START.call_once(|| {
-        let ours = "warn,posthouse=debug,posthouse_core=debug,posthouse_api=debug,\
-                    posthouse_server=debug,posthouse_smtp_gateway=debug";
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(ours));
-        let subscriber =
-            tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Keep);
+        let shown = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        let show = fmt::layer().with_ansi(false).with_writer(io::stderr).with_filter(shown);
+        let keep = fmt::layer().with_ansi(false).with_writer(Keep);
+        let subscriber = registry().with(show).with(keep.with_filter(EnvFilter::new(OURS)));
         // An error means that the test has set one of its own.
-        drop(tracing::subscriber::set_global_default(subscriber.finish()));
+        drop(tracing::subscriber::set_global_default(subscriber));
     });
 }
 
 /// Everything that was logged so far.
 pub fn text() -> String {
-    let lines = lines().lock().unwrap_or_else(PoisonError::into_inner);
+    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
     String::from_utf8_lossy(&lines).into_owned()
-}
-
-fn lines() -> &'static Mutex<Vec<u8>> {
-    LINES.get_or_init(Mutex::default)
 }
 
 struct Keep;
 
 impl MakeWriter<'_> for Keep {
-    type Writer = Writer;
+    type Writer = Self;
 
-    fn make_writer(&self) -> Writer {
-        Writer
+    fn make_writer(&self) -> Self {
+        Self
     }
 }
 
-struct Writer;
-
-impl Write for Writer {
+impl Write for Keep {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut lines = lines().lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() + bytes.len() > KEPT_BYTES {
             lines.clear();
         }
         lines.extend_from_slice(bytes);
-        // nextest shows it when the test fails.
-        io::stderr().write_all(bytes)?;
         Ok(bytes.len())
     }
 
