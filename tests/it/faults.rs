@@ -130,6 +130,48 @@ async fn what_was_due_while_postgres_was_away_is_delivered_after() {
     app.stop().await;
 }
 
+/// As after a failover, when the server still talks to the old primary.
+async fn make_read_only(app: &App, yes: bool) {
+    let mut connection = app.db().acquire().await.unwrap();
+    let name = sqlx::query_scalar("SELECT current_database()");
+    let name: String = name.fetch_one(&mut *connection).await.unwrap();
+    for statement in [
+        "SET default_transaction_read_only = off".to_owned(),
+        format!("ALTER DATABASE {name} SET default_transaction_read_only = {yes}"),
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            .to_owned(),
+    ] {
+        let statement = sqlx::AssertSqlSafe(statement);
+        sqlx::raw_sql(statement).execute(&mut *connection).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_takes_no_writes_is_as_good_as_none_and_recovers() {
+    let (app, alice) = app().await;
+    let mut client = app.smtp().await;
+    client.envelope("bob@friend.test", &["alice@example.test"]).await;
+    make_read_only(&app, true).await;
+    let message = json!({"to": ["bob@remote.test"], "subject": "x", "text": "x"});
+    for _ in 0..3 {
+        let refused = alice.post_message(message.clone()).await;
+        assert_eq!(refused.status, 503, "{refused:?}");
+    }
+    let incoming = "From: bob@friend.test\r\nSubject: x\r\n\r\nx\r\n";
+    client.data(incoming).await.expect("451 4.3");
+    make_read_only(&app, false).await;
+    let taken = eventually("the API is back", async || {
+        let answer = alice.post_message(message.clone()).await;
+        (answer.status == 202).then_some(answer)
+    })
+    .await;
+    alice.wait_for_status(&taken.id(), "delivered").await;
+    assert_eq!(app.sink("mx.remote.test").count(), 1);
+    client.send_mail("bob@friend.test", "alice@example.test", incoming).await.expect("250");
+    app.stop().await;
+}
+
 /// A full disk in place of the blob store, until it is dropped.
 struct FullDisk {
     dir: PathBuf,
