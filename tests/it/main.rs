@@ -10,6 +10,7 @@
 mod api;
 mod delivery;
 mod faults;
+mod housekeeping;
 mod inbound;
 mod interop;
 mod nodes;

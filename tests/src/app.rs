@@ -355,6 +355,11 @@ impl App {
         self.clock.advance(by.try_into().unwrap());
     }
 
+    /// Does the hourly clean-up now.
+    pub async fn clean_up(&self) {
+        self.server.as_ref().expect("a running server").clean_up().await;
+    }
+
     /// Stops the server and starts it again on the same data. It listens on the same ports.
     pub async fn restart(&mut self) {
         let server = self.server.take().expect("a running server");

@@ -109,6 +109,11 @@ impl Server {
         api_keys::create(&cx, key).await.unwrap().value.secret
     }
 
+    /// Does the hourly clean-up now.
+    pub(crate) async fn clean_up(&self) {
+        posthouse_core::workers::clean_up(self.app.platform()).await.unwrap();
+    }
+
     /// Stops as at SIGTERM.
     pub(crate) async fn stop(self) {
         self.app.stop().await;

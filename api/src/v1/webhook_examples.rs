@@ -116,7 +116,7 @@ fn mail(received: bool) -> Value {
     });
     let attachments = json!([{
         "path": "2", "filename": "invoice.pdf", "content_type": "application/pdf",
-        "content_id": null, "size": 20480, "inline": false,
+        "content_id": null, "size_bytes": 20480, "inline": false,
     }]);
     let tls = json!({"version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384"});
     value(&MailEvent {

@@ -183,7 +183,7 @@ pub(super) struct MailEventAttachment {
     /// Content-ID without angle brackets.
     content_id: Option<String>,
     /// Octets when decoded.
-    size: u64,
+    size_bytes: u64,
     /// Belongs beside the HTML.
     inline: bool,
 }

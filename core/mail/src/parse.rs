@@ -86,6 +86,7 @@ pub struct AttachmentInfo {
     /// Content-ID without angle brackets.
     pub content_id: Option<String>,
     /// Octets when decoded.
+    #[serde(rename = "size_bytes")]
     pub size: usize,
     /// Whether it belongs beside the HTML.
     pub inline: bool,

@@ -22,8 +22,11 @@ pub(super) async fn run(platform: Platform, shutdown: CancellationToken) {
     }
 }
 
-/// Does what is due now. Every step may be done by several nodes at once.
-pub(crate) async fn run_due(platform: &Platform) -> Result<()> {
+/// Does what is due now; every hour, and whenever somebody asks. Several nodes may do it at once.
+///
+/// # Errors
+/// `Unavailable`; what was done until then stays done.
+pub async fn run_due(platform: &Platform) -> Result<()> {
     let now = platform.now();
     partitions::create(platform).await?;
     partitions::drop_old(platform).await?;
@@ -49,8 +52,8 @@ async fn forget(conn: &mut sqlx::PgConnection, now: ::time::OffsetDateTime) -> R
     Ok(())
 }
 
-/// Deletes what accounts do not keep any longer: ended messages past their retention. Messages that
-/// still wait stay, however old.
+/// Deletes what accounts do not keep any longer: deliveries that ended longer ago than the retention,
+/// and messages of which nothing is left. What still waits stays, however old.
 async fn retire(conn: &mut sqlx::PgConnection, now: ::time::OffsetDateTime) -> Result<()> {
     let accounts = sqlx::query!("SELECT account_id, retention_seconds FROM accounts")
         .fetch_all(&mut *conn)
@@ -62,22 +65,37 @@ async fn retire(conn: &mut sqlx::PgConnection, now: ::time::OffsetDateTime) -> R
         };
         let bound = crate::id::Id::<crate::id::Message>::lower_bound(before).uuid();
         sqlx::query!(
-            "WITH old AS (
-                 DELETE FROM deliveries WHERE account_id = $1 AND delivery_id < $2
-                   AND completed_at < $3
-             ), tried AS (
-                 DELETE FROM attempts AS a WHERE account_id = $1 AND delivery_id < $2
-                   AND NOT EXISTS (SELECT 1 FROM queue AS q
-                     WHERE q.account_id = $1 AND q.delivery_id = a.delivery_id)
-             )
-             DELETE FROM messages AS m WHERE account_id = $1 AND message_id < $2
-               AND NOT EXISTS (SELECT 1 FROM queue AS q WHERE q.account_id = $1
-                 AND q.shard = ('x' || substr(m.message_id::text, 32, 2))::bit(8)::integer
-                 AND q.delivery_id BETWEEN m.message_id
-                   AND (left(m.message_id::text, 33) || 'fff')::uuid)",
+            "DELETE FROM deliveries
+             WHERE account_id = $1 AND delivery_id < $2 AND completed_at < $3",
             account.account_id,
             bound,
             before
+        )
+        .execute(&mut *conn)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM attempts AS a WHERE account_id = $1 AND delivery_id < $2
+               AND NOT EXISTS (SELECT 1 FROM deliveries AS d
+                 WHERE d.account_id = $1 AND d.delivery_id = a.delivery_id)
+               AND NOT EXISTS (SELECT 1 FROM queue AS q
+                 WHERE q.shard = ('x' || substr(a.delivery_id::text, 32, 2))::bit(8)::integer
+                   AND q.delivery_id = a.delivery_id)",
+            account.account_id,
+            bound
+        )
+        .execute(&mut *conn)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM messages AS m WHERE account_id = $1 AND message_id < $2
+               AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.account_id = $1
+                 AND d.delivery_id BETWEEN m.message_id
+                   AND (left(m.message_id::text, 33) || 'fff')::uuid)
+               AND NOT EXISTS (SELECT 1 FROM queue AS q
+                 WHERE q.shard = ('x' || substr(m.message_id::text, 32, 2))::bit(8)::integer
+                   AND q.delivery_id BETWEEN m.message_id
+                     AND (left(m.message_id::text, 33) || 'fff')::uuid)",
+            account.account_id,
+            bound
         )
         .execute(&mut *conn)
         .await?;

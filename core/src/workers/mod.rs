@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use housekeeping::run_due as clean_up;
+
 use crate::{error::Result, platform::Platform, queue, webhooks};
 
 /// How long deliveries in progress may take to end at shutdown.
