@@ -9,6 +9,7 @@
 
 mod api;
 mod delivery;
+mod events;
 mod faults;
 mod housekeeping;
 mod inbound;

@@ -16,6 +16,7 @@ mod date;
 mod encoded_word;
 mod fold;
 mod params;
+mod text;
 
 pub use address::{Address, AddressError, EmailAddress, LocalPartRules, NamedAddress};
 pub use domain::DomainError;

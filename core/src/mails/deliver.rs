@@ -126,7 +126,7 @@ impl NewMail {
 /// ids. None: the account has no mailbox for it (no Sent mailbox, or the account is gone).
 ///
 /// # Errors
-/// `QuotaExceeded` for mail that comes in.
+/// `QuotaExceeded` and `UnknownRecipient` for mail that comes in.
 pub(crate) async fn deliver_in(tx: &mut Tx, mail: &NewMail) -> Result<Option<Delivered>> {
     let modseq = tx.modseq(mail.account).await?;
     let within = store::charge(tx.conn(), mail.account, mail.size).await?;
@@ -136,7 +136,13 @@ pub(crate) async fn deliver_in(tx: &mut Tx, mail: &NewMail) -> Result<Option<Del
     let seen = mail.flags() & SEEN != 0;
     let place = mailboxes::store::NewMailCounts { seen, size_bytes: mail.size, modseq };
     let slot = mailboxes::store::add(tx.conn(), mail.account, mail.role(), &place).await?;
-    let Some(slot) = slot else { return Ok(None) };
+    let Some(slot) = slot else {
+        // What comes in is never dropped: it is refused when there is no place for it.
+        return match mail.origin {
+            Origin::Received(_) => Err(Error::UnknownRecipient),
+            Origin::SentCopy | Origin::Dsn => Ok(None),
+        };
+    };
     blobs::store::insert(tx.conn(), &[&mail.blob], mail.received_at).await?;
     let thread = find_thread(tx, mail).await?;
     store::insert_content(tx.conn(), mail).await?;

@@ -42,11 +42,12 @@ pub async fn list(cx: &Cx, filter: &MessageFilter, request: &PageRequest) -> Res
 /// `Forbidden`, `NotFound`.
 pub async fn deliveries(cx: &Cx, message: Id<id::Message>) -> Result<Vec<DeliveryView>> {
     cx.require(Scope::MessagesRead)?;
-    let mut conn = cx.platform().acquire().await?;
-    if !store::exists(&mut conn, cx.account(), message).await? {
+    let mut tx = cx.begin("messages.deliveries").await?;
+    store::as_of_now(tx.conn()).await?;
+    if !store::exists(tx.conn(), cx.account(), message).await? {
         return Err(Error::NotFound("message"));
     }
-    queue::store::deliveries_of(&mut conn, cx.account(), message).await
+    queue::store::deliveries_of(tx.conn(), cx.account(), message).await
 }
 
 /// The octets of a message as they go out.

@@ -122,6 +122,14 @@ pub(super) async fn find(
     Ok(row.map(Message::from))
 }
 
+/// Makes all statements of a transaction see the same state.
+pub(super) async fn as_of_now(conn: &mut PgConnection) -> Result<()> {
+    sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Whether `account` has this message.
 pub(crate) async fn exists(
     conn: &mut PgConnection,

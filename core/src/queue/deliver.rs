@@ -9,13 +9,14 @@ use super::{
     Entry,
     complete::{Completed, Result as Verdict},
     destination::Unroutable,
+    local,
     scheduler::{LaneKey, Limits, millis},
     store::{self, Message},
 };
 use crate::{
     id::{Id, Message as MessageKind},
     platform::Platform,
-    ports::transport::{Job, Outcome, Reply, Report},
+    ports::transport::{Job, Outcome, Peer, Reply, Report},
     sandbox, suppressions,
 };
 
@@ -191,8 +192,27 @@ async fn deliver_group(
         for entry in going {
             done.push(sandbox::deliver(platform, entry, Arc::clone(&message)).await);
         }
-    } else if !going.is_empty() {
-        done.extend(attempt(platform, going, message).await);
+    } else {
+        let (here, elsewhere) = going.into_iter().partition(|entry| entry.at_home);
+        done.extend(deliver_here(platform, here, Arc::clone(&message)).await);
+        done.extend(attempt(platform, elsewhere, message).await);
+    }
+    done
+}
+
+/// An attempt for recipients who are at home here.
+async fn deliver_here(
+    platform: &Platform,
+    group: Vec<Entry>,
+    message: Arc<Message>,
+) -> Vec<Completed> {
+    let mut done = Vec::with_capacity(group.len());
+    for entry in group {
+        let (started_at, clock) = (platform.now(), std::time::Instant::now());
+        let result = local::deliver(platform, &entry, &message).await;
+        let peer = Some(Peer { host: local::HOST.to_owned(), ..Peer::default() });
+        let (message, duration) = (Some(Arc::clone(&message)), clock.elapsed());
+        done.push(Completed { entry, message, started_at, duration, peer, result });
     }
     done
 }

@@ -4,6 +4,7 @@ pub(crate) mod complete;
 pub(crate) mod deliver;
 mod destination;
 mod dsn;
+pub(crate) mod local;
 pub(crate) mod scheduler;
 pub(crate) mod shards;
 pub(crate) mod store;

@@ -39,6 +39,8 @@ pub(crate) struct Entry {
     pub sandbox: bool,
     /// Whether the recipient is suppressed; not known: ask before the attempt.
     pub suppressed: Option<bool>,
+    /// The domain of the recipient is served here; known with `suppressed`.
+    pub at_home: bool,
     content: Option<Arc<Held>>,
 }
 
@@ -59,6 +61,7 @@ impl Entry {
             last_address: None,
             sandbox: false,
             suppressed: None,
+            at_home: false,
             content: None,
         }
     }

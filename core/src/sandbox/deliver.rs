@@ -3,20 +3,19 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use posthouse_mail::address::Address;
-use time::OffsetDateTime;
 
 use super::magic::{Magic, magic};
 use crate::{
     error::{Error, Result},
     id::{self, Account, Id},
-    mails::{self, NewMail, Origin, Reception},
+    mails,
     platform::Platform,
     ports::transport::{Peer, Reply},
     queue::{
         Entry,
         complete::{Completed, Result as Verdict},
+        local,
         store::Message,
     },
 };
@@ -112,7 +111,7 @@ async fn store(
     };
     let mail = if outcome == "delivered" {
         let account = home.unwrap_or(message.account);
-        Some(new_mail(platform, entry, message, account, now).await?)
+        Some(local::new_mail(platform, entry, message, (account, HOST)).await?)
     } else {
         None
     };
@@ -142,29 +141,4 @@ async fn store(
     .execute(tx.conn())
     .await?;
     tx.commit().await
-}
-
-async fn new_mail(
-    platform: &Platform,
-    entry: &Entry,
-    message: &Message,
-    account: Id<Account>,
-    now: OffsetDateTime,
-) -> Result<NewMail> {
-    let fields =
-        format!("Delivered-To: {}\r\nReturn-Path: <{}>\r\n", entry.recipient, message.mail_from);
-    let prefix = Bytes::from([fields.as_bytes(), &message.content.prefix].concat());
-    let body = message.content.body.clone();
-    let blob = platform.blobs().prepare(account, body.clone()).await?;
-    let reception = Reception {
-        mail_from: message.mail_from.to_string(),
-        rcpt_to: entry.recipient.to_string(),
-        remote_address: None,
-        helo: HOST.to_owned(),
-        tls: None,
-    };
-    let mail = NewMail::parse(account, Origin::Received(reception), prefix, &body, blob).await?;
-    let mut mail = mail.at(now);
-    mail.refers_to = (account == message.account).then_some(message.id);
-    Ok(mail)
 }

@@ -1,6 +1,6 @@
 //! The automatic rule (2.6): which failures stop further mail to a recipient.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::store::{self, NewSuppression};
 use crate::{
@@ -13,13 +13,13 @@ use crate::{
     queue::complete::Decided,
 };
 
-/// Applies the rule to results in the transaction that writes them; tells which of the deliveries
-/// have put their recipient on the list.
+/// Applies the rule to results in the transaction that writes them; gives the events of the
+/// deliveries that have put their recipient on the list.
 pub(crate) async fn apply(
     tx: &mut Tx,
     platform: &Platform,
     decided: &[&Decided],
-) -> Result<HashSet<Id<Delivery>>> {
+) -> Result<HashMap<Id<Delivery>, NewEvent>> {
     let reached: Vec<_> = decided
         .iter()
         .filter(|one| matches!(one.status, "delivered" | "relayed"))
@@ -30,7 +30,7 @@ pub(crate) async fn apply(
     }
     let failed: Vec<&&Decided> = decided.iter().filter(|one| is_refusal(one)).collect();
     if failed.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(HashMap::new());
     }
     let now = platform.now();
     let unclear: Vec<_> = failed
@@ -54,9 +54,9 @@ async fn suppress(
     tx: &mut Tx,
     platform: &Platform,
     hits: &[&&Decided],
-) -> Result<HashSet<Id<Delivery>>> {
+) -> Result<HashMap<Id<Delivery>, NewEvent>> {
     if hits.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(HashMap::new());
     }
     let now = platform.now();
     let recipients: Vec<&str> = hits.iter().map(|one| &*one.entry.recipient).collect();
@@ -68,15 +68,14 @@ async fn suppress(
             id: Id::new(now),
             account: one.entry.account,
             address: &one.entry.recipient,
-            base,
+            base: &base.address,
             detail: &one.reply.text,
             delivery: one.entry.id,
         })
         .collect();
     let fresh = store::insert_bounces(tx.conn(), &new, now).await?;
-    let mut suppressing = HashSet::new();
+    let mut suppressed = HashMap::new();
     for one in new.iter().filter(|one| fresh.contains(&one.id.uuid())) {
-        suppressing.insert(one.delivery);
         let payload = SuppressionEvent {
             suppression_id: one.id,
             address: one.address,
@@ -85,9 +84,9 @@ async fn suppress(
             delivery_id: Some(one.delivery),
         };
         let event = NewEvent::new(one.account, EventKind::SuppressionCreated, now, &payload);
-        tx.emit(event.about(one.delivery.message()));
+        suppressed.insert(one.delivery, event.about(one.delivery.message()));
     }
-    Ok(suppressing)
+    Ok(suppressed)
 }
 
 /// A final answer of another server. What the sandbox refuses does not count: a test that bounces

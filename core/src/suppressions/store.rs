@@ -13,8 +13,14 @@ use crate::{
     queue::Entry,
 };
 
+/// What a recipient is compared by, and whether its domain is served here.
+pub(super) struct Base {
+    pub address: String,
+    pub at_home: bool,
+}
+
 /// Base addresses of recipients: separators count only in domains that are served here.
-pub(super) async fn bases(conn: &mut PgConnection, recipients: &[&str]) -> Result<Vec<String>> {
+pub(super) async fn bases(conn: &mut PgConnection, recipients: &[&str]) -> Result<Vec<Base>> {
     let addresses: Vec<Option<Address>> =
         recipients.iter().map(|text| Address::parse(text).ok()).collect();
     let names: HashSet<&str> = addresses.iter().flatten().map(Address::domain).collect();
@@ -29,32 +35,36 @@ pub(super) async fn bases(conn: &mut PgConnection, recipients: &[&str]) -> Resul
         rows.into_iter().map(|row| (row.name, row.separators)).collect();
     let base = |(address, text): (&Option<Address>, &&str)| match address {
         Some(address) => {
-            let own = separators.get(address.domain()).map_or(&[][..], Vec::as_slice);
-            suppression_base(address, own)
+            let own = separators.get(address.domain());
+            let base = suppression_base(address, own.map_or(&[][..], Vec::as_slice));
+            Base { address: base, at_home: own.is_some() }
         }
-        None => (*text).to_owned(),
+        None => Base { address: (*text).to_owned(), at_home: false },
     };
     Ok(addresses.iter().zip(recipients).map(base).collect())
 }
 
-/// Notes for each entry whether its recipient is suppressed: one question for all.
+/// Notes for each entry whether its recipient is suppressed, and whether it is at home here: one
+/// question for all.
 pub(crate) async fn mark(conn: &mut PgConnection, mut entries: Vec<&mut Entry>) -> Result<()> {
     let recipients: Vec<&str> = entries.iter().map(|entry| &*entry.recipient).collect();
     let bases = bases(conn, &recipients).await?;
     let accounts: Vec<Uuid> = entries.iter().map(|entry| entry.account.uuid()).collect();
+    let addresses: Vec<&str> = bases.iter().map(|base| base.address.as_str()).collect();
     let rows = sqlx::query!(
         "SELECT s.account_id, s.base_address
          FROM unnest($1::uuid[], $2::text[]) AS asked (account_id, base_address)
          JOIN suppressions AS s USING (account_id, base_address)",
         &accounts,
-        &bases
+        &addresses as &[&str]
     )
     .fetch_all(conn)
     .await?;
     let suppressed: HashSet<(Uuid, String)> =
         rows.into_iter().map(|row| (row.account_id, row.base_address)).collect();
     for (entry, base) in entries.iter_mut().zip(bases) {
-        entry.suppressed = Some(suppressed.contains(&(entry.account.uuid(), base)));
+        entry.suppressed = Some(suppressed.contains(&(entry.account.uuid(), base.address)));
+        entry.at_home = base.at_home;
     }
     Ok(())
 }

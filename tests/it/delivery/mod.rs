@@ -2,6 +2,7 @@
 
 mod failures;
 mod first_attempt;
+mod here;
 mod injection;
 mod isolation;
 mod retries;

@@ -1,6 +1,7 @@
 //! What submission and delivery must know of a message's header.
 
 use super::{header_fields, split_header};
+use crate::text::printable;
 use crate::{
     address::{Address, AddressError, EmailAddress, NamedAddress, parse_address_list},
     encoded_word,
@@ -97,7 +98,7 @@ impl Inspection {
     fn note(&mut self, name: &str, value: &[u8]) {
         match name {
             "subject" if self.subject.is_none() => {
-                self.subject = Some(encoded_word::decode_text(value));
+                self.subject = Some(printable(&encoded_word::decode_text(value)));
             }
             "date" => self.has_date = true,
             "message-id" => {
@@ -190,6 +191,12 @@ mod tests {
         }
         assert_eq!(from_of("From: a@x(b@y)"), Ok("\"b@y\" <a@x>".to_owned()));
         assert_eq!(inspect(b"From: a@b\r\n"), Err(InspectError::NoHeaderEnd));
+    }
+
+    #[test]
+    fn subjects_have_no_control_characters() {
+        let found = inspect(b"From: a@b\r\nSubject: =?utf-8?q?a=00b=0D=0Ac?=\r\n\r\n").unwrap();
+        assert_eq!(found.subject.as_deref(), Some("a\u{fffd}b\u{fffd}\u{fffd}c"));
     }
 
     #[test]

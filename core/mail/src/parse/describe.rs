@@ -1,6 +1,7 @@
 //! What the header of a part says of it: type, disposition, encoding, names. RFC 2045, 2183 and 2392.
 
 use super::{Part, envelope::Envelope};
+use crate::text::printable;
 use crate::{encoded_word, message::header_fields, params};
 
 /// Where an entity stands, which decides its default type (RFC 2046 §5.1.5) and path.
@@ -76,16 +77,4 @@ fn note(part: &mut Part, field: usize, value: &[u8]) {
             part.content_id = Some(printable(id)).filter(|id| !id.is_empty());
         }
     }
-}
-
-/// Text fit for JSON, databases and logs: control characters replaced.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            // White space that the grammar allows; what shows it wants a space.
-            '\t' => ' ',
-            c if crate::address::is_forbidden(c) => '\u{fffd}',
-            c => c,
-        })
-        .collect()
 }

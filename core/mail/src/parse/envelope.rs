@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::describe::printable;
+use crate::text::printable;
 use crate::{
     address::{EmailAddress, parse_address_list},
     date, encoded_word,

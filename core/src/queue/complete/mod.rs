@@ -203,13 +203,17 @@ async fn try_write(platform: &Platform, decided: &mut [Decided]) -> crate::error
     let current: Vec<&Decided> = decided.iter().filter(|one| !one.lost).collect();
     store::insert_attempts(tx.conn(), &current).await?;
     store::insert_deliveries(tx.conn(), &current).await?;
-    let suppressing = suppressions::rule::apply(&mut tx, platform, &current).await?;
-    dsn::deliver(&mut tx, platform, &current).await?;
+    let suppressed = suppressions::rule::apply(&mut tx, platform, &current).await?;
     for one in &current {
-        if let Some(event) = one.event(suppressing.contains(&one.entry.id)) {
+        let suppression = suppressed.get(&one.entry.id);
+        if let Some(event) = one.event(suppression.is_some()) {
             tx.emit(event);
         }
+        if let Some(event) = suppression {
+            tx.emit(event.clone());
+        }
     }
+    dsn::deliver(&mut tx, platform, &current).await?;
     tx.commit().await?;
     decide::count(&current);
     Ok(())

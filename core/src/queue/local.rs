@@ -1,0 +1,75 @@
+//! Delivering to those who are at home here: straight into the mailbox, without SMTP and DNS.
+
+use bytes::Bytes;
+use posthouse_mail::address::Address;
+
+use super::{Entry, complete::Result as Verdict, store::Message};
+use crate::{
+    error::{Code, Error, Result},
+    id::{Account, Id},
+    mails::{self, NewMail, Origin, Reception},
+    platform::Platform,
+    ports::transport::Reply,
+};
+
+/// What stands for the other server's name in the history.
+pub(super) const HOST: &str = "local";
+
+/// Delivers to one recipient in a domain that is served here.
+pub(super) async fn deliver(platform: &Platform, entry: &Entry, message: &Message) -> Verdict {
+    match try_deliver(platform, entry, message).await {
+        Ok(()) => Verdict::Delivered(reply(250, "2.0.0", "delivered here")),
+        Err(error) => verdict(entry, &error),
+    }
+}
+
+fn verdict(entry: &Entry, error: &Error) -> Verdict {
+    let text = error.to_string();
+    match error.code() {
+        Code::UnknownRecipient | Code::NotFound => Verdict::Failed(reply(550, "5.1.1", &text)),
+        Code::DomainDisabled => Verdict::Deferred(reply(450, "4.2.1", &text)),
+        Code::QuotaExceeded => Verdict::Deferred(reply(452, "4.2.2", &text)),
+        _ => {
+            tracing::warn!(delivery.id = %entry.id, error = ?error, "local delivery put off");
+            Verdict::Deferred(reply(451, "4.3.0", &text))
+        }
+    }
+}
+
+fn reply(code: u16, enhanced: &str, text: &str) -> Reply {
+    Reply { code: Some(code), enhanced: Some(enhanced.to_owned()), text: text.to_owned() }
+}
+
+async fn try_deliver(platform: &Platform, entry: &Entry, message: &Message) -> Result<()> {
+    let address = Address::parse(&entry.recipient).map_err(Error::internal)?;
+    let recipient = crate::inbound::check_recipient(platform, &address).await?;
+    let mail = new_mail(platform, entry, message, (recipient.account, HOST)).await?;
+    let mut tx = platform.begin("queue.deliver_here").await?;
+    mails::deliver_in(&mut tx, &mail).await?;
+    tx.commit().await
+}
+
+/// A queued message as the mail of `account`, received from `host`.
+pub(crate) async fn new_mail(
+    platform: &Platform,
+    entry: &Entry,
+    message: &Message,
+    (account, host): (Id<Account>, &str),
+) -> Result<NewMail> {
+    let fields =
+        format!("Delivered-To: {}\r\nReturn-Path: <{}>\r\n", entry.recipient, message.mail_from);
+    let prefix = Bytes::from([fields.as_bytes(), &message.content.prefix].concat());
+    let body = message.content.body.clone();
+    let blob = platform.blobs().prepare(account, body.clone()).await?;
+    let reception = Reception {
+        mail_from: message.mail_from.to_string(),
+        rcpt_to: entry.recipient.to_string(),
+        remote_address: None,
+        helo: host.to_owned(),
+        tls: None,
+    };
+    let mail = NewMail::parse(account, Origin::Received(reception), prefix, &body, blob).await?;
+    let mut mail = mail.at(platform.now());
+    mail.refers_to = (account == message.account).then_some(message.id);
+    Ok(mail)
+}
