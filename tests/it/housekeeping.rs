@@ -80,3 +80,34 @@ async fn days_have_partitions_ahead_and_old_ones_are_dropped() {
     assert_eq!(count(&app, "ONLY messages_default").await, 0);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_deleted_account_leaves_nothing_behind() {
+    let app = App::test().sandbox().start().await;
+    let alice = app.account("alice@example.test").await;
+    let message = alice.send(&["delivered@remote.test"], "x").await;
+    alice.wait_for_status(&message.id(), "delivered").await;
+    app.admin().delete(&format!("/v1/accounts/{}", alice.account_id)).await.expect(204);
+    alice.http.get("/v1/mail").await.expect_problem(401, "invalid_credentials");
+    for _ in 0..3 {
+        app.clean_up().await;
+        app.advance(2 * DAY);
+    }
+    for table in ["mails", "mail_contents", "messages", "deliveries", "attempts", "events", "blobs"]
+    {
+        let sql = format!("SELECT count(*) FROM {table} WHERE account_id = $1");
+        let left: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .bind(
+                alice
+                    .account_id
+                    .parse::<posthouse_core::Id<posthouse_core::id::Account>>()
+                    .unwrap()
+                    .uuid(),
+            )
+            .fetch_one(app.db())
+            .await
+            .unwrap();
+        assert_eq!(left, 0, "{table}");
+    }
+    app.stop().await;
+}

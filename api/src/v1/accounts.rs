@@ -228,7 +228,8 @@ async fn update_account(
 
 /// Delete an account
 ///
-/// With its addresses, keys and mail. Refused while messages of it wait for delivery.
+/// With its addresses, keys and mail; what it had is erased within the hour, contents a day later.
+/// Refused while messages of it wait for delivery.
 #[utoipa::path(delete, path = "/accounts/{id}", tag = "accounts",
     security(("api_key" = ["admin:write"])),
     params(("id" = String, Path, description = "Account", example = "acc_01k6h3v9x8e7ktq2w5m4n1r0sa")),

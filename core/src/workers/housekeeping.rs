@@ -5,7 +5,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::partitions;
-use crate::{blobs, error::Result, idempotency, platform::Platform, webhooks};
+use crate::{
+    blobs,
+    error::Result,
+    id::{self, Id},
+    idempotency,
+    platform::Platform,
+    webhooks,
+};
 
 const EVERY: Duration = Duration::from_hours(1);
 
@@ -34,10 +41,45 @@ pub async fn run_due(platform: &Platform) -> Result<()> {
     idempotency::purge(&mut conn, now).await?;
     retire(&mut conn, now).await?;
     forget(&mut conn, now).await?;
+    erase(&mut conn).await?;
     webhooks::purge(&mut conn, now).await?;
     drop(conn);
     blobs::garbage::collect(platform).await
 }
+
+/// Erases what deleted accounts have left; their contents go with the blobs that nothing refers to.
+async fn erase(conn: &mut sqlx::PgConnection) -> Result<()> {
+    let gone = sqlx::query_scalar!(
+        "SELECT c.account_id FROM account_counters AS c
+         WHERE NOT EXISTS (SELECT 1 FROM accounts AS a WHERE a.account_id = c.account_id)"
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for account in gone {
+        // The counters last: they say that there may be more.
+        for statement in ERASE {
+            sqlx::query(statement).bind(account).execute(&mut *conn).await?;
+        }
+        tracing::info!(account.id = %Id::<id::Account>::from(account), "erased a deleted account");
+    }
+    Ok(())
+}
+
+/// Everything that belongs to an account and is not deleted with its row.
+const ERASE: [&str; 12] = [
+    "DELETE FROM mails WHERE account_id = $1",
+    "DELETE FROM mail_contents WHERE account_id = $1",
+    "DELETE FROM mailboxes WHERE account_id = $1",
+    "DELETE FROM events WHERE account_id = $1",
+    "DELETE FROM attempts WHERE account_id = $1",
+    "DELETE FROM deliveries WHERE account_id = $1",
+    "DELETE FROM messages WHERE account_id = $1",
+    "DELETE FROM suppressions WHERE account_id = $1",
+    "DELETE FROM recent_failures WHERE account_id = $1",
+    "DELETE FROM sandbox_messages WHERE account_id = $1",
+    "DELETE FROM idempotency WHERE account_id = $1",
+    "DELETE FROM account_counters WHERE account_id = $1",
+];
 
 /// Deletes small things that nobody looks for any more.
 async fn forget(conn: &mut sqlx::PgConnection, now: ::time::OffsetDateTime) -> Result<()> {
@@ -63,7 +105,7 @@ async fn retire(conn: &mut sqlx::PgConnection, now: ::time::OffsetDateTime) -> R
         let Some(before) = now.checked_sub(kept) else {
             continue;
         };
-        let bound = crate::id::Id::<crate::id::Message>::lower_bound(before).uuid();
+        let bound = Id::<id::Message>::lower_bound(before).uuid();
         sqlx::query!(
             "DELETE FROM deliveries
              WHERE account_id = $1 AND delivery_id < $2 AND completed_at < $3",
