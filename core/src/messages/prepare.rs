@@ -29,7 +29,7 @@ use crate::{
     id::{self, Id},
     mails::{NewMail, Origin},
     ports::transport,
-    queue::{self, Entry, scheduler::millis},
+    queue::{self, Entry, millis},
 };
 
 /// Signatures end this long after signing (F2).

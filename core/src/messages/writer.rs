@@ -29,7 +29,7 @@ const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 /// Messages that may wait; beyond, callers are told to come back.
 const WAITING: usize = 1024;
 /// Transactions at a time: while one commits, the next is put together.
-const WRITERS: usize = 2;
+const WRITERS: usize = 1;
 
 /// A message ready to be written.
 pub(crate) struct Prepared {

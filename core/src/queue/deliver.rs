@@ -3,14 +3,15 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Entry,
     complete::{Completed, Result as Verdict},
     destination::Unroutable,
-    local,
-    scheduler::{LaneKey, Limits, millis},
+    local, millis,
+    scheduler::{LaneKey, Limits, Work},
     store::{self, Message},
 };
 use crate::{
@@ -32,7 +33,7 @@ pub(crate) async fn run(platform: Platform, shutdown: CancellationToken, tracker
     let limits =
         Limits { total: config.delivery_connections, lane: config.connections_per_destination };
     let scheduler = &platform.queue().scheduler;
-    scheduler.use_smart_host(config.delivery.smart_host.is_some());
+    scheduler.configure(limits.lane, config.delivery.smart_host.is_some());
     let mut measured = tokio::time::Instant::now();
     while !shutdown.is_cancelled() {
         scheduler.advance(millis(platform.now()));
@@ -66,16 +67,13 @@ fn measure(platform: &Platform) {
 
 async fn worker(platform: Platform, lane: LaneKey, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
-        let groups = platform.queue().scheduler.take(&lane);
-        if groups.is_empty() {
-            return;
-        }
+        let Some(Work { groups, slots }) = platform.queue().scheduler.take(&lane) else { return };
         if !platform.queue().shards.is_trusted() {
             put_back(&platform, groups);
             tokio::time::sleep(Duration::from_millis(200)).await;
             continue;
         }
-        work(&platform, groups).await;
+        work(&platform, groups, &slots).await;
     }
 }
 
@@ -89,7 +87,7 @@ fn put_back(platform: &Platform, groups: Vec<Vec<Entry>>) {
     scheduler.add_loaded(entries);
 }
 
-async fn work(platform: &Platform, mut groups: Vec<Vec<Entry>>) {
+async fn work(platform: &Platform, mut groups: Vec<Vec<Entry>>, slots: &Semaphore) {
     if let Err(error) = ask_suppressions(platform, &mut groups).await {
         tracing::warn!(%error, "suppressions could not be read; trying again");
         put_back(platform, groups);
@@ -108,7 +106,11 @@ async fn work(platform: &Platform, mut groups: Vec<Vec<Entry>>) {
     let attempts = groups.into_iter().map(|group| {
         let message = group.first().and_then(|entry| contents.get(&entry.id.message())).cloned();
         async move {
-            for completed in deliver_group(platform, group, message).await {
+            // Never closed; without a permit there would only be one attempt too many.
+            let permit = slots.acquire().await;
+            let done = deliver_group(platform, group, message).await;
+            drop(permit);
+            for completed in done {
                 platform.queue().completions.push(completed).await;
             }
         }

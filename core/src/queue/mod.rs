@@ -4,6 +4,7 @@ pub(crate) mod complete;
 pub(crate) mod deliver;
 mod destination;
 mod dsn;
+mod entry;
 pub(crate) mod local;
 pub(crate) mod scheduler;
 pub(crate) mod shards;
@@ -14,7 +15,8 @@ pub use summary::{QueueScope, QueueSummary, summary};
 
 pub(crate) use complete::Completions;
 pub(crate) use destination::Destinations;
-pub(crate) use scheduler::{Entry, Scheduler};
+pub(crate) use entry::{Entry, millis};
+pub(crate) use scheduler::Scheduler;
 pub(crate) use shards::Shards;
 
 /// The part of the queue that this node owns.

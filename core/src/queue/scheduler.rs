@@ -6,94 +6,23 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
-use time::OffsetDateTime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-use super::store::Message;
+use super::{
+    entry::{Entry, Held, millis},
+    store::Message,
+};
 use crate::id::{Account, Delivery, Id};
 
 /// Octets of content that are kept in memory for the first attempt; beyond, it is read again.
 const HELD_BYTES: usize = 64 * 1024 * 1024;
-
-/// A recipient that waits.
-#[derive(Clone)]
-pub(crate) struct Entry {
-    pub id: Id<Delivery>,
-    pub account: Id<Account>,
-    pub recipient: Arc<str>,
-    /// Attempts made.
-    pub attempts: u16,
-    /// Milliseconds since the epoch.
-    pub due: i64,
-    /// Milliseconds since the epoch; the largest number for never.
-    pub expires: i64,
-    pub last_address: Option<IpAddr>,
-    pub sandbox: bool,
-    /// Whether the recipient is suppressed; not known: ask before the attempt.
-    pub suppressed: Option<bool>,
-    /// The domain of the recipient is served here; known with `suppressed`.
-    pub at_home: bool,
-    content: Option<Arc<Held>>,
-}
-
-impl Entry {
-    pub(crate) fn new(
-        id: Id<Delivery>,
-        account: Id<Account>,
-        recipient: &str,
-        due: OffsetDateTime,
-    ) -> Self {
-        Self {
-            id,
-            account,
-            recipient: recipient.into(),
-            attempts: 0,
-            due: millis(due),
-            expires: i64::MAX,
-            last_address: None,
-            sandbox: false,
-            suppressed: None,
-            at_home: false,
-            content: None,
-        }
-    }
-
-    /// The content, if it is still in memory; it is given away only once.
-    pub(crate) fn take_content(&mut self) -> Option<Arc<Message>> {
-        self.content.take().map(|held| Arc::clone(&held.message))
-    }
-
-    /// Domain of the recipient.
-    pub(crate) fn domain(&self) -> &str {
-        self.recipient.rsplit_once('@').map_or("", |(_, domain)| domain)
-    }
-}
-
-/// Milliseconds since the epoch.
-pub(crate) fn millis(time: OffsetDateTime) -> i64 {
-    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
-}
-
-/// Content in memory, counted.
-struct Held {
-    message: Arc<Message>,
-    size: usize,
-    total: Arc<AtomicUsize>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.size, Ordering::Relaxed);
-    }
-}
 
 /// Key of a lane.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -106,18 +35,26 @@ pub(crate) enum LaneKey {
     Sandbox(Id<Account>),
 }
 
-#[derive(Default)]
 struct Lane {
     queues: HashMap<Id<Account>, VecDeque<Entry>>,
     turns: VecDeque<Id<Account>>,
     ready: usize,
     workers: usize,
+    /// One permit for each attempt that may be made at a time.
+    slots: Arc<Semaphore>,
+}
+
+/// What a worker does next.
+pub(crate) struct Work {
+    /// Recipients of one message each.
+    pub groups: Vec<Vec<Entry>>,
+    /// Each attempt needs a permit.
+    pub slots: Arc<Semaphore>,
 }
 
 /// Groups whose content must be read first are taken together, to read it at once.
 const READ_TOGETHER: usize = 8;
 
-#[derive(Default)]
 struct Inner {
     timers: BTreeMap<(i64, Uuid), Entry>,
     lanes: HashMap<LaneKey, Lane>,
@@ -126,6 +63,21 @@ struct Inner {
     /// Deliveries being worked on, by shard.
     in_flight: HashMap<u8, usize>,
     workers: usize,
+    /// Attempts that a lane may make at a time.
+    lane_slots: usize,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self {
+            timers: BTreeMap::new(),
+            lanes: HashMap::new(),
+            fresh: Vec::new(),
+            in_flight: HashMap::new(),
+            workers: 0,
+            lane_slots: 1,
+        }
+    }
 }
 
 /// How many workers there may be.
@@ -149,9 +101,10 @@ impl Scheduler {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says whether everything goes to one smart host.
-    pub(crate) fn use_smart_host(&self, yes: bool) {
-        self.smart_host.store(yes, Ordering::Relaxed);
+    /// Says how many attempts a lane makes at a time, and whether everything goes to a smart host.
+    pub(crate) fn configure(&self, lane_slots: usize, smart_host: bool) {
+        self.lock().lane_slots = lane_slots.max(1);
+        self.smart_host.store(smart_host, Ordering::Relaxed);
     }
 
     /// Makes the dispatcher look.
@@ -177,14 +130,14 @@ impl Scheduler {
     /// Adds the deliveries of a message that has just been committed.
     pub(crate) fn add_new(&self, message: &Arc<Message>, entries: &[Entry]) {
         let size = message.content.prefix.len() + message.content.body.len();
-        let held = self.hold(message, size);
+        let held = Held::new(message, size, &self.held, HELD_BYTES);
         let now = millis(message.created_at);
         let mut inner = self.lock();
         for entry in entries {
             let mut entry = entry.clone();
             entry.sandbox = message.sandbox;
             if entry.due <= now {
-                entry.content.clone_from(&held);
+                entry.hold(held.clone());
                 let key = self.lane_key(&entry);
                 inner.push(key, entry);
             } else {
@@ -193,16 +146,6 @@ impl Scheduler {
         }
         drop(inner);
         self.kick();
-    }
-
-    fn hold(&self, message: &Arc<Message>, size: usize) -> Option<Arc<Held>> {
-        let before = self.held.fetch_add(size, Ordering::Relaxed);
-        if before + size > HELD_BYTES {
-            self.held.fetch_sub(size, Ordering::Relaxed);
-            return None;
-        }
-        let total = Arc::clone(&self.held);
-        Some(Arc::new(Held { message: Arc::clone(message), size, total }))
     }
 
     /// Adds deliveries read from the database, or that wait for another attempt.
@@ -254,13 +197,11 @@ impl Scheduler {
     }
 
     /// Takes what a worker of `key` does next: a group of recipients of one message, or several
-    /// groups when their content must be read. Nothing: the worker has ended.
-    pub(crate) fn take(&self, key: &LaneKey) -> Vec<Vec<Entry>> {
+    /// groups when their content must be read. None: the worker has ended.
+    pub(crate) fn take(&self, key: &LaneKey) -> Option<Work> {
         let mut inner = self.lock();
         let Inner { lanes, in_flight, workers, .. } = &mut *inner;
-        let Some(lane) = lanes.get_mut(key) else {
-            return Vec::new();
-        };
+        let lane = lanes.get_mut(key)?;
         let mut groups = Vec::new();
         while groups.len() < READ_TOGETHER {
             let Some(group) = lane.next_group() else {
@@ -269,7 +210,7 @@ impl Scheduler {
             for entry in &group {
                 *in_flight.entry(entry.id.shard()).or_default() += 1;
             }
-            let has_content = group.first().is_some_and(|entry| entry.content.is_some());
+            let has_content = group.first().is_some_and(Entry::has_content);
             groups.push(group);
             if has_content {
                 break;
@@ -283,8 +224,9 @@ impl Scheduler {
             }
             drop(inner);
             self.kick();
+            return None;
         }
-        groups
+        Some(Work { groups, slots: Arc::clone(&lane.slots) })
     }
 
     /// A delivery is not worked on any more.
@@ -322,7 +264,8 @@ impl Scheduler {
 
 impl Inner {
     fn push(&mut self, key: LaneKey, entry: Entry) {
-        let lane = self.lanes.entry(key.clone()).or_default();
+        let slots = self.lane_slots;
+        let lane = self.lanes.entry(key.clone()).or_insert_with(|| Lane::new(slots));
         lane.push(entry);
         // One worker for every eight that wait; the dispatcher looks at the lane again then.
         if (lane.workers == 0 || lane.ready > lane.workers * 8) && self.fresh.last() != Some(&key) {
@@ -332,6 +275,16 @@ impl Inner {
 }
 
 impl Lane {
+    fn new(slots: usize) -> Self {
+        Self {
+            queues: HashMap::new(),
+            turns: VecDeque::new(),
+            ready: 0,
+            workers: 0,
+            slots: Arc::new(Semaphore::new(slots)),
+        }
+    }
+
     fn push(&mut self, entry: Entry) {
         let queue = self.queues.entry(entry.account).or_default();
         if queue.is_empty() {
@@ -374,6 +327,8 @@ impl Lane {
 
 #[cfg(test)]
 mod tests {
+    use time::OffsetDateTime;
+
     use super::*;
     use crate::id::Message as MessageKind;
 
@@ -400,7 +355,7 @@ mod tests {
         assert_eq!(scheduler.advance(millis(now())), None);
         let lanes = scheduler.start_workers(LIMITS);
         assert_eq!(lanes.len(), 1);
-        let groups = scheduler.take(&lanes[0]);
+        let groups = scheduler.take(&lanes[0]).unwrap().groups;
         assert_eq!(groups.len(), 4);
         assert_eq!(groups[0].len(), 2);
         assert_eq!(groups[1][0].account, two);
@@ -409,7 +364,7 @@ mod tests {
             scheduler.finished(entry.id);
         }
         assert!(!scheduler.in_flight(1));
-        assert!(scheduler.take(&lanes[0]).is_empty());
+        assert!(scheduler.take(&lanes[0]).is_none());
         assert_eq!(scheduler.counts(), (0, 0, 0));
     }
 

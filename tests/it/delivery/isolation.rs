@@ -6,6 +6,7 @@ use posthouse_tests::{
     app::App,
     sink::{Script, Stage},
 };
+use serde_json::json;
 
 #[tokio::test]
 async fn a_server_that_hangs_in_the_middle_of_a_message_delays_nobody_else() {
@@ -48,5 +49,27 @@ async fn an_account_with_many_messages_does_not_delay_another_to_the_same_place(
     let place = received.iter().position(|message| message.mail_from.starts_with("carol")).unwrap();
     let before = received.len();
     assert!(before < 150, "alice's were all sent first ({place} of {before})");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_destination_never_sees_more_connections_than_allowed() {
+    let app = App::test()
+        .configure(|config| config.connections_per_destination = 2)
+        .sink("mx.remote.test", Script::new())
+        .start()
+        .await;
+    let alice = app.account("alice@example.test").await;
+    // What waits for its time is read from the database then, several messages at once.
+    let at = posthouse_core::time::rfc3339(app.now() + Duration::from_hours(1));
+    for number in 0..40 {
+        let message = json!({"to": [format!("u{number}@remote.test")], "subject": "x",
+            "text": "x", "scheduled_at": at});
+        alice.post_message(message).await.expect(202);
+    }
+    app.advance(Duration::from_hours(1));
+    let sink = app.sink("mx.remote.test");
+    sink.wait_for(40, Duration::from_secs(30)).await.unwrap();
+    assert!(sink.connections() <= 2, "{} connections", sink.connections());
     app.stop().await;
 }

@@ -9,7 +9,7 @@ use crate::{
     events::{DeliveryEvent, EventKind, NewEvent},
     platform::Platform,
     ports::transport::{Peer, Reply},
-    queue::{Entry, scheduler::millis, store::Message},
+    queue::{Entry, millis, store::Message},
 };
 
 /// A result and its consequence.

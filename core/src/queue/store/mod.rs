@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 pub(crate) use views::deliveries_of;
 
-use super::{Entry, scheduler::millis};
+use super::{Entry, millis};
 use crate::{
     blobs,
     error::Result,

@@ -1,0 +1,114 @@
+//! A recipient that waits, as the schedule keeps it in memory.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use time::OffsetDateTime;
+
+use super::store::Message;
+use crate::id::{Account, Delivery, Id};
+
+/// A recipient that waits.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub id: Id<Delivery>,
+    pub account: Id<Account>,
+    pub recipient: Arc<str>,
+    /// Attempts made.
+    pub attempts: u16,
+    /// Milliseconds since the epoch.
+    pub due: i64,
+    /// Milliseconds since the epoch; the largest number for never.
+    pub expires: i64,
+    pub last_address: Option<IpAddr>,
+    pub sandbox: bool,
+    /// Whether the recipient is suppressed; not known: ask before the attempt.
+    pub suppressed: Option<bool>,
+    /// The domain of the recipient is served here; known with `suppressed`.
+    pub at_home: bool,
+    content: Option<Arc<Held>>,
+}
+
+impl Entry {
+    pub(crate) fn new(
+        id: Id<Delivery>,
+        account: Id<Account>,
+        recipient: &str,
+        due: OffsetDateTime,
+    ) -> Self {
+        Self {
+            id,
+            account,
+            recipient: recipient.into(),
+            attempts: 0,
+            due: millis(due),
+            expires: i64::MAX,
+            last_address: None,
+            sandbox: false,
+            suppressed: None,
+            at_home: false,
+            content: None,
+        }
+    }
+
+    /// Keeps the content for the first attempt.
+    pub(super) fn hold(&mut self, content: Option<Arc<Held>>) {
+        self.content = content;
+    }
+
+    /// Whether the content is in memory.
+    pub(super) const fn has_content(&self) -> bool {
+        self.content.is_some()
+    }
+
+    /// The content, if it is still in memory; it is given away only once.
+    pub(crate) fn take_content(&mut self) -> Option<Arc<Message>> {
+        self.content.take().map(|held| Arc::clone(&held.message))
+    }
+
+    /// Domain of the recipient.
+    pub(crate) fn domain(&self) -> &str {
+        self.recipient.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn millis(time: OffsetDateTime) -> i64 {
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// Content in memory, counted.
+pub(super) struct Held {
+    message: Arc<Message>,
+    size: usize,
+    total: Arc<AtomicUsize>,
+}
+
+impl Held {
+    /// Holds `message`, unless more than `most` octets would be held then.
+    pub(super) fn new(
+        message: &Arc<Message>,
+        size: usize,
+        total: &Arc<AtomicUsize>,
+        most: usize,
+    ) -> Option<Arc<Self>> {
+        let before = total.fetch_add(size, Ordering::Relaxed);
+        if before + size > most {
+            total.fetch_sub(size, Ordering::Relaxed);
+            return None;
+        }
+        let (message, total) = (Arc::clone(message), Arc::clone(total));
+        Some(Arc::new(Self { message, size, total }))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.size, Ordering::Relaxed);
+    }
+}
