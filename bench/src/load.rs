@@ -1,6 +1,8 @@
 //! The load generator: so many connections that each post one message after the other.
 //!
-//! A closed loop: a connection posts its next message when the one before is answered.
+//! A closed loop: a connection posts its next message when the one before is answered. Or at a given
+//! rate: then a latency counts from the moment at which the message was due, so that waiting for a
+//! free connection counts, too.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -51,6 +53,8 @@ pub(crate) struct Load {
     pub size: usize,
     /// How many connections.
     pub concurrency: usize,
+    /// Messages a second; none: as fast as they are answered.
+    pub rate: Option<f64>,
     /// When it ends.
     pub until: Until,
     /// Where the mail goes.
@@ -121,29 +125,35 @@ impl Load {
 }
 
 impl Shared {
-    fn next(&self) -> Option<u64> {
-        match self.load.until {
-            Until::Elapsed(time) if self.started.elapsed() >= time => return None,
-            Until::Posted(count) if self.posted.fetch_add(1, Ordering::Relaxed) >= count => {
-                return None;
-            }
-            _ => {}
+    /// Waits until the next message is due; gives its number and that moment.
+    async fn next(&self) -> Option<(u64, Instant)> {
+        let turn = self.posted.fetch_add(1, Ordering::Relaxed);
+        let due = self.load.rate.map(|rate| {
+            let turn = f64::from(u32::try_from(turn).unwrap_or(u32::MAX));
+            self.started + Duration::from_secs_f64(turn / rate)
+        });
+        if let Some(due) = due {
+            tokio::time::sleep_until(due.into()).await;
         }
-        Some(NEXT.fetch_add(1, Ordering::Relaxed))
+        let over = match self.load.until {
+            Until::Elapsed(time) => self.started.elapsed() >= time,
+            Until::Posted(count) => turn >= count,
+        };
+        let number = || NEXT.fetch_add(1, Ordering::Relaxed);
+        (!over).then(|| (number(), due.unwrap_or_else(Instant::now)))
     }
 }
 
 async fn work(shared: Arc<Shared>, mut connection: Connection) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let load = &shared.load;
-    while let Some(number) = shared.next() {
+    while let Some((number, due)) = shared.next().await {
         let body = load.body(number, &shared.text);
-        let sent = Instant::now();
         let answer = connection.call(Method::POST, "/v1/messages", &load.sender.key, body).await;
         match answer {
             Ok((StatusCode::ACCEPTED, _)) => {
                 outcome.accepted += 1;
-                outcome.latencies.record(sent.elapsed());
+                outcome.latencies.record(due.elapsed());
             }
             Ok((status, _)) => {
                 *outcome.refused.entry(status.as_u16()).or_default() += 1;
@@ -212,6 +222,7 @@ mod tests {
             sender,
             size: 2048,
             concurrency: 4,
+            rate: None,
             until: Until::Posted(20),
             recipients: Recipients::Sink,
         }

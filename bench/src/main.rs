@@ -64,6 +64,7 @@ impl Options {
             each: Duration::from_secs(self.seconds.unwrap_or(seconds)),
             retired: self.retired.unwrap_or(retired),
             backlog: self.backlog.unwrap_or(backlog),
+            rates: if self.quick { [50.0, 100.0] } else { [1500.0, 3500.0] },
             concurrencies: if self.quick { vec![1, 16] } else { vec![1, 16, 64, 256] },
         }
     }

@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub retired: u64,
     /// Messages that wait for a dead host.
     pub backlog: u64,
+    /// Messages a second at which latency is measured, with RSA and with Ed25519.
+    pub rates: [f64; 2],
     /// Concurrencies of the accept measurement.
     pub concurrencies: Vec<usize>,
 }
@@ -56,6 +58,8 @@ struct Delivered {
     per_second: f64,
     accepted_per_second: f64,
     undelivered: u64,
+    /// In milliseconds.
+    accept_p99: f64,
 }
 
 /// One line about accepting.
@@ -123,6 +127,9 @@ impl Bench {
         let rsa = self.deliver("rsa-2048", &self.rsa).await?;
         let ed25519 = self.deliver("ed25519", &self.ed25519).await?;
         let both = self.deliver("both", &self.both).await?;
+        let [rsa_rate, ed25519_rate] = self.plan.rates;
+        let paced_rsa = self.deliver_at(rsa_rate, "rsa-2048", &self.rsa).await?;
+        let paced_ed25519 = self.deliver_at(ed25519_rate, "ed25519", &self.ed25519).await?;
         let later = self.after_retiring().await?;
         let behind = self.behind_a_backlog().await?;
 
@@ -132,7 +139,12 @@ impl Bench {
         ratio("deliver_ed25519_to_rsa", ed25519.per_second / rsa.per_second.max(1.0), "")?;
         ratio("deliver_rsa_to_1500", rsa.per_second / 1500.0, ">= 1")?;
         ratio("deliver_ed25519_to_3500", ed25519.per_second / 3500.0, ">= 1")?;
-        let lost: u64 = [rsa, ed25519, both, later].iter().map(|run| run.undelivered).sum();
+        ratio("accept_p99_at_rsa_rate_to_60_ms", paced_rsa.accept_p99 / 60.0, "<= 1")?;
+        ratio("accept_p99_at_ed25519_rate_to_60_ms", paced_ed25519.accept_p99 / 60.0, "<= 1")?;
+        let lost: u64 = [rsa, ed25519, both, paced_rsa, paced_ed25519, later]
+            .iter()
+            .map(|run| run.undelivered)
+            .sum();
         if lost > 0 {
             bail!("{lost} accepted messages did not arrive");
         }
@@ -150,6 +162,7 @@ impl Bench {
             sender: sender.clone(),
             size,
             concurrency,
+            rate: None,
             until: Until::Elapsed(self.plan.each),
             recipients: Recipients::Sink,
         }
@@ -193,14 +206,19 @@ impl Bench {
     }
 
     async fn deliver(&self, dkim: &str, sender: &Sender) -> Result<Delivered> {
-        self.deliver_as("deliver", dkim, sender).await
+        self.deliver_as("deliver", dkim, self.load(sender, SMALL, USUAL)).await
     }
 
-    async fn deliver_as(&self, bench: &str, dkim: &str, sender: &Sender) -> Result<Delivered> {
+    /// At the rate that is asked for, not as fast as possible: what latency is like then.
+    async fn deliver_at(&self, rate: f64, dkim: &str, sender: &Sender) -> Result<Delivered> {
+        let load = Load { rate: Some(rate), ..self.load(sender, SMALL, USUAL) };
+        self.deliver_as("deliver_at_rate", dkim, load).await
+    }
+
+    async fn deliver_as(&self, bench: &str, dkim: &str, load: Load) -> Result<Delivered> {
         let cpu = process::cpu(self.server.pid);
         let (messages, signatures) = (self.sink.messages(), self.sink.signatures());
         let started = Instant::now();
-        let load = self.load(sender, SMALL, USUAL);
         let (mut outcome, last) = self.run_and_drain(load).await?;
         let used = process::cpu(self.server.pid) - cpu;
         let delivered = self.sink.messages() - messages;
@@ -209,6 +227,7 @@ impl Bench {
             per_second: rate(delivered, last - started),
             accepted_per_second: rate(outcome.accepted, outcome.elapsed),
             undelivered: outcome.accepted.saturating_sub(delivered),
+            accept_p99: p99,
         };
         let signed = number(self.sink.signatures() - signatures) / number(delivered.max(1));
         line(&DeliverLine {
@@ -238,7 +257,8 @@ impl Bench {
             "retired": self.sink.recipients(),
             "per_second": round(rate(outcome.accepted, outcome.elapsed)),
         }))?;
-        self.deliver_as("deliver_after_retired", "rsa-2048", &self.rsa).await
+        let load = self.load(&self.rsa, SMALL, USUAL);
+        self.deliver_as("deliver_after_retired", "rsa-2048", load).await
     }
 
     /// Lets many messages wait for a dead host, then measures accepting again.
