@@ -32,7 +32,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       form-action 'none'; frame-ancestors 'none'";
 
 pub(crate) fn router() -> Router<ApiState> {
-    Router::new().route("/docs", get(page)).route("/docs/{file}", get(file))
+    Router::new()
+        .route("/docs", get(page))
+        .route("/docs/", get(to_docs))
+        .route("/docs/{file}", get(file))
 }
 
 /// `/` leads to the reference.

@@ -48,6 +48,7 @@ async fn the_reference_needs_nothing_from_elsewhere() {
     let http = app.anonymous();
     let answer = http.get("/").await.expect(307);
     assert_eq!(answer.header("location"), Some("/docs"));
+    assert_eq!(http.get("/docs/").await.header("location"), Some("/docs"));
     let page = http.get("/docs").await.expect(200);
     let policy = page.header("content-security-policy").unwrap().to_owned();
     assert!(policy.contains("script-src 'self';") && !policy.contains("unsafe"), "{policy}");
