@@ -29,6 +29,8 @@ pub(crate) struct Asks {
     /// Makes up secrets for users that do not exist.
     fake: hmac::Key,
     actor: Option<Actor>,
+    /// How the actor has logged in.
+    mechanism: Option<Mechanism>,
     /// Whose secret was last looked up; none: nobody's.
     scram: Option<Id<id::Account>>,
     mail_from: ReversePath,
@@ -56,6 +58,7 @@ impl Asks {
             facts,
             fake,
             actor: None,
+            mechanism: None,
             scram: None,
             mail_from: ReversePath::Null,
             recipients: Recipients::Any(Vec::new()),
@@ -158,6 +161,7 @@ impl Asks {
             Ok(actor) => {
                 tracing::info!(account.id = %actor.account, mechanism = mechanism.as_str(), "login");
                 self.actor = Some(actor);
+                self.mechanism = Some(mechanism);
                 Answer::Accepted
             }
             Err(error) => {
@@ -287,7 +291,9 @@ impl Asks {
         data: Bytes,
     ) -> Result<String> {
         let tls = self.facts.tls.as_ref().map(|tls| format!("{} {}", tls.version, tls.cipher));
-        let options = Options { protocol: Protocol::Submission { tls }, ..Options::default() };
+        let mechanism = self.mechanism.map_or("", Mechanism::as_str);
+        let protocol = Protocol::Submission { tls, mechanism };
+        let options = Options { protocol, ..Options::default() };
         let new = NewMessage {
             mail_from: Some(mail_from),
             recipients,

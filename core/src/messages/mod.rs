@@ -85,6 +85,8 @@ pub enum Protocol {
     Submission {
         /// `TLSv1.3 …`, as it stands in Received.
         tls: Option<String>,
+        /// SASL mechanism by its IANA name, for Authentication-Results (B5).
+        mechanism: &'static str,
     },
 }
 

@@ -260,7 +260,7 @@ async fn sent_copy(
 fn received(job: &content::Job, protocol: &Protocol) -> String {
     let (with, tls) = match protocol {
         Protocol::Http => (With::Http, None),
-        Protocol::Submission { tls } => {
+        Protocol::Submission { tls, .. } => {
             (With::Esmtp { tls: tls.is_some(), auth: true, utf8: false }, tls.as_deref())
         }
     };
@@ -275,6 +275,16 @@ fn received(job: &content::Job, protocol: &Protocol) -> String {
         recipient: job.recipient.as_ref(),
         now: job.now,
     })
+}
+
+/// Says that a mail program has logged in, and how (RFC 8601 §2.7.4, B5); not who.
+fn authentication_results(job: &content::Job, protocol: &Protocol) -> String {
+    match protocol {
+        Protocol::Http => String::new(),
+        Protocol::Submission { mechanism, .. } => {
+            format!("Authentication-Results: {};\r\n\tauth=pass ({mechanism})\r\n", job.hostname)
+        }
+    }
 }
 
 /// The signatures of the domain's keys over `header` and `body`.

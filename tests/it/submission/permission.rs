@@ -82,6 +82,7 @@ async fn the_clients_address_is_not_told_to_the_world() {
     let sink = app.sink("mx.remote.test");
     let text = sink.wait_for(1, posthouse_tests::wait::PATIENCE).await.unwrap()[0].text();
     assert!(text.contains("Received: "), "{text}");
+    assert!(text.contains("auth=pass (PLAIN)\r\n"), "{text}");
     assert!(!text.contains("127.0.0.1") && !text.contains("client.test"), "{text}");
     app.stop().await;
 }

@@ -97,7 +97,9 @@ fn content(text: &str) -> String {
     let (header, body) = text.split_once("\r\n\r\n").unwrap();
     let unfolded = header.replace("\r\n ", " ").replace("\r\n\t", " ");
     let own = |line: &&str| {
-        !["Received:", "DKIM-Signature:", "Message-ID:"].iter().any(|name| line.starts_with(name))
+        !["Authentication-Results:", "Received:", "DKIM-Signature:", "Message-ID:"]
+            .iter()
+            .any(|name| line.starts_with(name))
     };
     let header: Vec<_> = unfolded.split("\r\n").filter(own).collect();
     format!("{}\r\n\r\n{body}", header.join("\r\n"))

@@ -10,7 +10,7 @@ use posthouse_mail::{
 };
 use time::OffsetDateTime;
 
-use super::{Finished, date_field, received, sign, split};
+use super::{Finished, authentication_results, date_field, received, sign, split};
 use crate::{
     accounts::DomainInfo,
     error::{Error, Result},
@@ -112,7 +112,7 @@ fn finish_raw(job: &Job, raw: Bytes, protocol: &Protocol) -> Result<Finished> {
     })
 }
 
-/// Received, the signatures over everything below, then the fields that were missing.
+/// Trace fields, the signatures over everything below, then the fields that were missing.
 fn prefix(
     job: &Job,
     protocol: &Protocol,
@@ -125,7 +125,8 @@ fn prefix(
     } else {
         sign(job, &[added.as_bytes(), header].concat(), text)?
     };
-    let mut prefix = received(job, protocol).into_bytes();
+    let mut prefix = authentication_results(job, protocol).into_bytes();
+    prefix.extend_from_slice(received(job, protocol).as_bytes());
     prefix.extend_from_slice(&signatures);
     prefix.extend_from_slice(added.as_bytes());
     Ok(prefix)
