@@ -1,6 +1,8 @@
 //! Taking a message that came in: into the mailboxes of its recipients, with its events, in one
 //! transaction. All recipients or none: what was refused is tried again by the sender.
 
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
 use bytes::Bytes;
 use posthouse_mail::{
     message,
@@ -16,6 +18,11 @@ use crate::{
     platform::Platform,
 };
 
+/// How long the name of the client is looked for.
+const REVERSE_PATIENCE: Duration = Duration::from_secs(5);
+/// Names of an address that are confirmed.
+const REVERSE_NAMES: usize = 10;
+
 /// Stores a message for all its recipients. When this returns, it is committed.
 ///
 /// # Errors
@@ -23,13 +30,14 @@ use crate::{
 pub async fn receive(platform: &Platform, incoming: Incoming) -> Result<()> {
     check(platform, &incoming.data)?;
     let now = platform.now();
+    let rdns = reverse_name(platform, incoming.facts.remote_address).await;
     let mut recipients: Vec<&Recipient> = incoming.recipients.iter().collect();
     // The order in which accounts are locked.
     recipients.sort_by_key(|recipient| recipient.account);
     let mut new = Vec::with_capacity(recipients.len());
     for recipient in recipients {
         let blob = platform.blobs().prepare(recipient.account, incoming.data.clone()).await?;
-        let prefix = Bytes::from(prefix(platform, &incoming, recipient));
+        let prefix = Bytes::from(prefix(platform, &incoming, recipient, rdns.as_deref()));
         let reception = Origin::Received(reception(&incoming, recipient));
         let mail =
             NewMail::parse(recipient.account, reception, prefix, &incoming.data, blob).await?;
@@ -50,6 +58,25 @@ pub async fn receive(platform: &Platform, incoming: Incoming) -> Result<()> {
     Ok(())
 }
 
+/// The name of an address, if that name has the address (RFC 8601 §2.7.3); for the Received field.
+/// The sandbox has no Internet to ask.
+async fn reverse_name(platform: &Platform, address: IpAddr) -> Option<Arc<str>> {
+    if platform.config().sandbox {
+        return None;
+    }
+    let confirmed = async {
+        let names = platform.resolver().reverse(address).await.ok()?;
+        for name in names.into_iter().take(REVERSE_NAMES) {
+            let addresses = platform.resolver().addresses(&name).await.unwrap_or_default();
+            if addresses.contains(&address) {
+                return Some(name);
+            }
+        }
+        None
+    };
+    tokio::time::timeout(REVERSE_PATIENCE, confirmed).await.ok().flatten()
+}
+
 fn check(platform: &Platform, data: &[u8]) -> Result<()> {
     let limit = platform.config().message_size_limit;
     if u64::try_from(data.len()).unwrap_or(u64::MAX) > limit {
@@ -67,12 +94,17 @@ fn check(platform: &Platform, data: &[u8]) -> Result<()> {
 }
 
 /// Delivered-To (RFC 9228), Return-Path, Received, in this order (A16).
-fn prefix(platform: &Platform, incoming: &Incoming, recipient: &Recipient) -> Vec<u8> {
+fn prefix(
+    platform: &Platform,
+    incoming: &Incoming,
+    recipient: &Recipient,
+    rdns: Option<&str>,
+) -> Vec<u8> {
     let facts = &incoming.facts;
     let single = incoming.recipients.len() == 1;
     let tls = facts.tls.as_ref().map(|tls| format!("{} {}", tls.version, tls.cipher));
     let received = received_line(&ReceivedInput {
-        client: Some(Client { ehlo: &facts.helo, rdns: None, ip: facts.remote_address }),
+        client: Some(Client { ehlo: &facts.helo, rdns, ip: facts.remote_address }),
         by: &platform.config().hostname,
         local_ip: Some(facts.local_address),
         protocol: protocol(facts),
