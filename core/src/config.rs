@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::ports::transport::{Credentials, Tls};
 
+const MIB: u64 = 1024 * 1024;
+
 /// Settings of the core.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -21,6 +23,10 @@ pub struct Config {
     pub connections_per_destination: usize,
     /// Directory or S3 bucket for messages over 128 KiB.
     pub blob_store: BlobStore,
+    /// Where large contents are while they arrive.
+    pub spool: Spool,
+    /// Most octets of memory for work on large contents at a time; one alone may take more.
+    pub memory_bytes: u64,
     /// Waits after the first, second … failed call of a webhook; after the last one it is given up.
     pub webhook_retry_schedule: Vec<Duration>,
     /// Local addresses without an account are delivered to the sender's (localserve).
@@ -71,6 +77,15 @@ pub enum BlobStore {
     },
 }
 
+/// A place for large contents while they arrive. What is in it is never needed after a restart.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    /// Local directory; not one in memory.
+    pub directory: PathBuf,
+    /// Most octets there at a time.
+    pub bytes: u64,
+}
+
 /// The waits of C2: 7.5 min, doubled each time, eight attempts in all.
 pub fn default_retry_schedule() -> Vec<Duration> {
     (0..7).map(|failures| Duration::from_secs(450 << failures)).collect()
@@ -89,7 +104,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             hostname: "localhost".to_owned(),
-            message_size_limit: 100 * 1024 * 1024,
+            message_size_limit: 100 * MIB,
             delivery: Delivery {
                 sandbox: false,
                 port: 25,
@@ -101,6 +116,8 @@ impl Default for Config {
             delivery_connections: 500,
             connections_per_destination: 20,
             blob_store: BlobStore::Directory(PathBuf::from("blobs")),
+            spool: Spool { directory: PathBuf::from("spool"), bytes: 4 * 1024 * MIB },
+            memory_bytes: 256 * MIB,
             webhook_retry_schedule: default_webhook_retry_schedule(),
             sandbox: false,
         }

@@ -196,11 +196,16 @@ pub struct Tx {
     platform: Platform,
     events: Vec<NewEvent>,
     modseqs: HashMap<Id<Account>, i64>,
+    /// Accounts whose events are written.
+    changed: Vec<Id<Account>>,
 }
+
+/// Octets of events that a transaction keeps until its end.
+const MANY_EVENTS: usize = 4 * 1024 * 1024;
 
 impl Tx {
     pub(crate) fn new(inner: Transaction<'static, Postgres>, platform: Platform) -> Self {
-        Self { inner, platform, events: Vec::new(), modseqs: HashMap::new() }
+        Self { inner, platform, events: Vec::new(), modseqs: HashMap::new(), changed: Vec::new() }
     }
 
     /// The modseq of this transaction's changes to mail of `account`: taken once, under a lock that
@@ -225,11 +230,25 @@ impl Tx {
         self.events.push(event);
     }
 
+    /// Writes the events so far if they are many: they carry the texts of mail, and are not to pile
+    /// up in memory. Locks the accounts that they belong to, so only for a transaction that goes
+    /// through accounts in the order of their ids.
+    pub(crate) async fn write_many_events(&mut self) -> Result<()> {
+        let held: usize = self.events.iter().map(NewEvent::size).sum();
+        if held < MANY_EVENTS { Ok(()) } else { self.write_events().await }
+    }
+
+    async fn write_events(&mut self) -> Result<()> {
+        let events = std::mem::take(&mut self.events);
+        self.changed.extend(events::store::append(&mut self.inner, &events).await?);
+        Ok(())
+    }
+
     /// Commits, and wakes the readers of the log.
     pub async fn commit(mut self) -> Result<()> {
-        let accounts = events::store::append(&mut self.inner, &self.events).await?;
+        self.write_events().await?;
         self.inner.commit().await?;
-        self.platform.wake().accounts_changed(accounts);
+        self.platform.wake().accounts_changed(self.changed);
         Ok(())
     }
 }

@@ -46,6 +46,30 @@ impl IdempotencyKey {
     }
 }
 
+/// What a request of several parts says, for [`IdempotencyKey::new`] in place of its body.
+#[derive(Clone)]
+pub struct Fingerprint(digest::Context);
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+}
+
+impl Fingerprint {
+    /// Adds a text with its length, so that no two requests look the same.
+    pub fn add(&mut self, text: Option<&[u8]>) {
+        let length = text.map_or(u64::MAX, |text| u64::try_from(text.len()).unwrap_or(u64::MAX));
+        self.0.update(&length.to_be_bytes());
+        self.0.update(text.unwrap_or_default());
+    }
+
+    /// What was added so far, in short.
+    pub fn finish(&self) -> Vec<u8> {
+        self.0.clone().finish().as_ref().to_vec()
+    }
+}
+
 /// A result, and whether an earlier request made it.
 #[derive(Debug, Clone)]
 pub struct Created<T> {

@@ -17,6 +17,8 @@ use crate::{
     page::CursorKey,
     ports::{Clock, Resolver, Transport},
     queue::Queue,
+    room::Room,
+    spool::Budgets,
     vault::Vault,
     wake::Wake,
     webhooks::Webhooks,
@@ -58,6 +60,7 @@ struct Inner {
     queue: Queue,
     writer: Writer,
     webhooks: Webhooks,
+    budgets: Budgets,
 }
 
 impl Platform {
@@ -66,6 +69,7 @@ impl Platform {
         let cursor_key = CursorKey::new(&parts.vault)?;
         let blobs = Blobs::new(&parts.config.blob_store)?;
         let webhooks = Webhooks::new(&parts.config)?;
+        let budgets = Budgets::new(&parts.config)?;
         Ok(Self(Arc::new(Inner {
             config: parts.config,
             pool: parts.pool,
@@ -82,6 +86,7 @@ impl Platform {
             queue: Queue::default(),
             writer: Writer::default(),
             webhooks,
+            budgets,
         })))
     }
 
@@ -133,6 +138,16 @@ impl Platform {
     /// Deliveries of webhooks.
     pub fn webhooks(&self) -> &Webhooks {
         &self.0.webhooks
+    }
+
+    /// Memory for work on large contents.
+    pub fn memory(&self) -> &Room {
+        &self.0.budgets.memory
+    }
+
+    /// Room in the spool.
+    pub(crate) fn disk(&self) -> &Room {
+        &self.0.budgets.disk
     }
 
     pub(crate) fn writer(&self) -> &Writer {

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -214,4 +214,60 @@ async fn the_summary_shows_a_request_to_try() {
     kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGHUP).unwrap();
     reader.read_to_string(&mut text).unwrap();
     assert!(child.wait().unwrap().success());
+}
+
+/// Sends a message of `size` octets by SMTP.
+fn send_large(port: u16, recipient: &str, size: usize) {
+    let line = |number: usize| format!("{:062x}\r\n", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut tcp = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    tcp.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    let mut replies = BufReader::new(tcp.try_clone().unwrap()).lines();
+    let mut expect = |code: &str| {
+        let reply = replies.next().unwrap().unwrap();
+        assert!(reply.starts_with(code), "{reply}");
+    };
+    expect("220 ");
+    tcp.write_all(b"HELO client.test\r\n").unwrap();
+    expect("250 ");
+    for (command, code) in [
+        ("MAIL FROM:<bob@friend.test>".to_owned(), "250 "),
+        (format!("RCPT TO:<{recipient}>"), "250 "),
+        ("DATA".to_owned(), "354 "),
+    ] {
+        tcp.write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        expect(code);
+    }
+    tcp.write_all(b"From: bob@friend.test\r\nSubject: Large\r\n\r\n").unwrap();
+    for block in 0..size / 64 / 1024 {
+        let text: String = (0..1024).map(|at| line(block * 1024 + at)).collect();
+        tcp.write_all(text.as_bytes()).unwrap();
+    }
+    tcp.write_all(b".\r\n").unwrap();
+    expect("250 ");
+}
+
+/// Most octets that a process has had in memory.
+fn peak_memory(pid: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
+
+/// Sixteen at a time would take two gigabytes if each were in memory in all its forms.
+#[test]
+fn large_messages_at_a_time_take_the_memory_that_is_set_aside() {
+    const MIB: usize = 1024 * 1024;
+    let dir = open_dir();
+    let server = Running::start(&dir.path().join("data"), free_base());
+    let port = server.json["smtp"].as_u64().unwrap().try_into().unwrap();
+    let recipient = server.json["account"]["address"].as_str().unwrap();
+    std::thread::scope(|threads| {
+        for _ in 0..16 {
+            threads.spawn(|| send_large(port, recipient, 40 * MIB));
+        }
+    });
+    let peak = peak_memory(server.child.id());
+    assert!(peak < 450 * MIB, "{} MiB", peak / MIB);
+    println!("{} MiB at most", peak / MIB);
+    assert!(server.stop(Signal::SIGINT).success());
 }

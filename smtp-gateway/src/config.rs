@@ -31,9 +31,6 @@ pub struct SmtpConfig {
     pub plain_login_on_loopback: bool,
     /// Most recipients of one message.
     pub max_recipients: usize,
-    /// Most octets of messages that are being received at a time, over all connections. At least
-    /// one message of the largest size fits whatever is set.
-    pub memory: u64,
     /// Most connections at a time.
     pub connections: usize,
     /// Most connections at a time from an IPv4 /32, /26, /21 or an IPv6 /64, /48, /32 (H3).
@@ -75,7 +72,6 @@ impl Default for SmtpConfig {
         Self {
             plain_login_on_loopback: false,
             max_recipients: posthouse_core::messages::MAX_RECIPIENTS,
-            memory: 256 * 1024 * 1024,
             connections: 2000,
             connections_per_network: [30, 90, 270],
             timeouts: Timeouts::default(),

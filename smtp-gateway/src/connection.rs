@@ -2,10 +2,13 @@
 
 use std::{convert::Infallible, io, mem, sync::Arc};
 
-use posthouse_core::inbound::ConnectionFacts;
+use posthouse_core::{
+    inbound::ConnectionFacts,
+    room::Share,
+    spool::{Arrived, Spool},
+};
 use tokio::{
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
@@ -22,6 +25,8 @@ use crate::{
 const MAX_FAILED: u32 = 10;
 /// More of a message that is too large is not read.
 const MAX_EXCESS: u64 = 16 * 1024 * 1024;
+/// A message is in memory as it came, with our fields and without Bcc, and compressed.
+const COPIES: u64 = 3;
 
 /// One connection.
 pub(crate) struct Connection {
@@ -30,8 +35,8 @@ pub(crate) struct Connection {
     session: Session,
     wire: Wire,
     asks: Asks,
-    /// Room for the message that is being received.
-    room: Option<OwnedSemaphorePermit>,
+    /// What work on the message takes, until it is answered.
+    memory: Share,
     shutdown: CancellationToken,
 }
 
@@ -85,7 +90,7 @@ impl Connection {
             session: Session::new(Arc::new(settings), implicit_tls),
             wire: Wire::new(tcp),
             asks,
-            room: None,
+            memory: Share::none(),
             shutdown,
             shared,
         }
@@ -161,7 +166,7 @@ impl Connection {
         loop {
             step = match step {
                 Step::Reply(reply) => {
-                    self.room = None;
+                    self.memory = Share::none();
                     self.wire.say(&reply);
                     return Ok(());
                 }
@@ -198,15 +203,19 @@ impl Connection {
         let timeouts = self.shared.config.timeouts;
         let end = Instant::now() + timeouts.data;
         let mut reader = DataReader::new(usize::try_from(limit).unwrap_or(usize::MAX));
+        let mut spool = Spool::new(&self.shared.platform);
         loop {
             let used = reader.push(&self.wire.input);
             drop(self.wire.input.split_to(used));
-            if reader.ended() {
-                return Ok(reader.finish());
-            }
-            if !self.has_room(reader.kept()) {
-                self.room = None;
+            if let Err(error) = spool.push(&reader.take()).await {
+                tracing::warn!(error = ?error, "a message cannot be kept");
                 reader.refuse(Fault::NoRoom);
+            }
+            if reader.is_refused() {
+                spool = Spool::new(&self.shared.platform);
+            }
+            if reader.ended() {
+                return Ok(self.arrived(reader, spool).await);
             }
             if reader.received() > limit.saturating_add(MAX_EXCESS) {
                 let reply = Reply::new(552, "5.3.4", "The message is much too large");
@@ -219,23 +228,19 @@ impl Connection {
         }
     }
 
-    /// Takes room for `octets` of a message from what all connections share.
-    fn has_room(&mut self, octets: usize) -> bool {
-        let needed = octets.div_ceil(1024);
-        let held = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        // In steps of 64 KiB, so that small messages ask once.
-        let Some(missing) = needed.checked_sub(held).filter(|missing| *missing > 0) else {
-            return true;
-        };
-        let missing = u32::try_from(missing.next_multiple_of(64)).unwrap_or(u32::MAX);
-        let Ok(more) = self.shared.room.clone().try_acquire_many_owned(missing) else {
-            return false;
-        };
-        match &mut self.room {
-            Some(room) => room.merge(more),
-            room @ None => *room = Some(more),
+    /// A message that was read to its end, in memory.
+    async fn arrived(&mut self, reader: DataReader, spool: Spool) -> Data {
+        reader.finish()?;
+        match spool.load(COPIES).await {
+            Ok(Arrived { bytes, memory }) => {
+                self.memory = memory;
+                Ok(bytes)
+            }
+            Err(error) => {
+                tracing::warn!(error = ?error, "there is no memory for a message");
+                Err(Fault::NoRoom)
+            }
         }
-        true
     }
 
     async fn start_tls(&mut self) -> Result<(), End> {

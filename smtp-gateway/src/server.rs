@@ -1,4 +1,4 @@
-//! The SMTP server: listeners, limits on connections and memory, TLS.
+//! The SMTP server: listeners, limits on connections, TLS.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -7,7 +7,6 @@ use posthouse_core::{Id, Platform, Result};
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::sleep,
 };
 use tokio_rustls::TlsAcceptor;
@@ -34,8 +33,6 @@ pub(crate) struct Shared {
     pub(crate) platform: Platform,
     pub(crate) config: SmtpConfig,
     pub(crate) tls: Option<TlsAcceptor>,
-    /// Room for messages that are being received, in KiB.
-    pub(crate) room: Arc<Semaphore>,
     /// Makes up secrets for users that do not exist.
     pub(crate) fake: hmac::Key,
     gate: Arc<Gate>,
@@ -52,12 +49,9 @@ impl SmtpServer {
         tls: Option<Arc<ServerConfig>>,
     ) -> Result<Self> {
         let fake = platform.vault().mac_key("scram of unknown users")?;
-        let memory = config.memory.max(platform.config().message_size_limit);
-        let room = usize::try_from(memory / 1024).unwrap_or(usize::MAX).saturating_add(1);
         Ok(Self(Arc::new(Shared {
             platform,
             tls: tls.map(TlsAcceptor::from),
-            room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
             fake,
             gate: Arc::new(Gate::new(config.connections, config.connections_per_network)),
             config,

@@ -14,6 +14,7 @@ mod faults;
 mod housekeeping;
 mod inbound;
 mod interop;
+mod large;
 mod nodes;
 mod outbound;
 mod smtp_server;

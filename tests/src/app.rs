@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use posthouse_core::{Config, ports::TestClock};
+use posthouse_core::{Config, ports::TestClock, room::Share};
 use serde_json::json;
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -116,7 +116,7 @@ impl Builder {
         let proxy = self.breakable.then(|| PostgresProxy::start(&database.socket_dir()));
         let url = proxy.as_ref().map_or_else(|| database.url(), |proxy| proxy.url(&database.url()));
         let files = tempfile::tempdir().unwrap();
-        let mut core = config(&files.path().join("blobs"), network.port);
+        let mut core = config(files.path(), network.port);
         for change in self.changes {
             change(&mut core);
         }
@@ -149,13 +149,14 @@ impl Builder {
     }
 }
 
-fn config(blobs: &Path, delivery_port: u16) -> Config {
+fn config(files: &Path, delivery_port: u16) -> Config {
     let mut config = Config {
         hostname: "mail.posthouse.test".to_owned(),
-        blob_store: posthouse_core::config::BlobStore::Directory(blobs.to_owned()),
+        blob_store: posthouse_core::config::BlobStore::Directory(files.join("blobs")),
         webhook_allowed_networks: vec!["127.0.0.0/8".to_owned()],
         ..Config::default()
     };
+    config.spool.directory = files.join("spool");
     config.delivery.port = delivery_port;
     config
 }
@@ -353,6 +354,11 @@ impl App {
     /// Sets the clock forward.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by.try_into().unwrap());
+    }
+
+    /// Takes all memory for large contents until dropped.
+    pub async fn hold_memory(&self) -> Share {
+        self.server.as_ref().expect("a running server").hold_memory().await
     }
 
     /// Does the hourly clean-up now.

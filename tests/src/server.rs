@@ -7,6 +7,7 @@ use posthouse_core::{
     accounts::{self, NewAccount},
     api_keys::{self, NewApiKey},
     ports::{TestClock, hickory::HickoryResolver},
+    room::Share,
 };
 use posthouse_server::{
     app::{self, AppConfig, Listeners, Outgoing},
@@ -107,6 +108,11 @@ impl Server {
             ..NewApiKey::default()
         };
         api_keys::create(&cx, key).await.unwrap().value.secret
+    }
+
+    /// Takes all memory for large contents.
+    pub(crate) async fn hold_memory(&self) -> Share {
+        self.app.platform().memory().wait(u64::MAX).await.unwrap()
     }
 
     /// Does the hourly clean-up now.

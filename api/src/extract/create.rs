@@ -30,7 +30,7 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> FromRequest<ApiState> for 
     async fn from_request(request: Request, state: &ApiState) -> ApiResult<Self> {
         let (mut parts, body) = request.into_parts();
         let Caller(cx) = Caller::from_request_parts(&mut parts, state).await?;
-        let bytes = json::read(&parts.headers, body, state).await?;
+        let bytes = json::read(&parts, body, state).await?;
         let key = idempotency_key(&parts, &bytes)?;
         let body = json::parse_off_reactor(bytes).await?;
         Ok(Self { cx: cx.with_idempotency(key), body })

@@ -6,7 +6,7 @@
 use axum::{
     body::Body,
     extract::{FromRequest, Request},
-    http::HeaderMap,
+    http::request::Parts,
 };
 use bytes::Bytes;
 use posthouse_core::{Error, FieldError};
@@ -39,19 +39,19 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> FromRequest<ApiState> for 
 
     async fn from_request(request: Request, state: &ApiState) -> ApiResult<Self> {
         let (parts, body) = request.into_parts();
-        let bytes = read(&parts.headers, body, state).await?;
+        let bytes = read(&parts, body, state).await?;
         Ok(Self(parse_off_reactor(bytes).await?))
     }
 }
 
 /// Reads a body that says it is JSON.
-pub(super) async fn read(headers: &HeaderMap, body: Body, state: &ApiState) -> ApiResult<Bytes> {
-    let kind = media_type(headers);
+pub(super) async fn read(parts: &Parts, body: Body, state: &ApiState) -> ApiResult<Bytes> {
+    let kind = media_type(&parts.headers);
     if !matches!(kind.as_deref(), Some("application/json" | "application/merge-patch+json")) {
         let detail = "this operation takes Content-Type: application/json";
         return Err(Problem::http(HttpCode::UnsupportedMediaType, detail));
     }
-    body::read(headers, body, state.limits.body_bytes).await
+    body::read(parts, body, state).await
 }
 
 /// Parses; large bodies where that does not hold up other requests.

@@ -9,7 +9,7 @@ mod path;
 
 use posthouse_core::{Id, id};
 
-pub(crate) use body::{media_type, read as read_body};
+pub(crate) use body::{RequestMemory, media_type, read as read_body};
 pub(crate) use caller::{Caller, authenticate, peer};
 pub(crate) use create::{Create, idempotency_key};
 pub(crate) use json::{Json, parse as parse_json};

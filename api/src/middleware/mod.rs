@@ -15,7 +15,11 @@ use tracing::Instrument as _;
 
 pub(crate) use timeout::limit_time;
 
-use crate::{extract::RequestId, problem, state::ApiState};
+use crate::{
+    extract::{RequestId, RequestMemory},
+    problem,
+    state::ApiState,
+};
 use facts::Facts;
 
 /// Counts a request as long as it lives, also when the client goes away in between.
@@ -42,11 +46,13 @@ pub(crate) async fn observe(
 ) -> Response {
     let facts = Facts::of(&request, state.platform.now());
     request.extensions_mut().insert(RequestId(facts.id));
+    let memory = RequestMemory::default();
+    request.extensions_mut().insert(memory.clone());
     let span = facts.span();
     let in_flight = InFlight::enter();
     let started = Instant::now();
     let answer = next.run(request).instrument(span.clone()).await;
-    drop(in_flight);
+    drop((in_flight, memory));
     span.in_scope(|| {
         let mut answer = problem::render(answer, facts.id);
         headers::complete(&mut answer, facts.id);

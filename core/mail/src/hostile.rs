@@ -151,6 +151,16 @@ proptest! {
         try_everything(&bytes);
     }
 
+    /// A stored message is parsed without the fields that each recipient's copy has before it.
+    #[test]
+    fn fields_before_a_message_only_move_its_parts(message in mailish()) {
+        let prefix = b"Return-Path: <>\r\nReceived: from a by b;\r\n\tMon, 1 Jan 2024 00:00:00 +0000\r\n";
+        let whole = ParsedMail::parse(&[prefix, message.as_slice()].concat());
+        let mut parsed = ParsedMail::parse(&message);
+        parsed.structure = parsed.structure.behind(prefix.len());
+        prop_assert_eq!(parsed, whole);
+    }
+
     #[test]
     fn addresses_survive(text in "[a-zA-Z0-9.+\"\\\\ é@-]{1,20}@[a-zA-Z0-9.é例-]{1,20}") {
         try_texts(&text);

@@ -120,6 +120,23 @@ pub struct ParsedMail {
     pub is_dsn: bool,
 }
 
+impl Part {
+    /// The same tree when `octets` of complete header fields come before the message.
+    #[must_use]
+    pub fn behind(mut self, octets: usize) -> Self {
+        let mut rest: Vec<&mut Self> = self.children.iter_mut().collect();
+        while let Some(part) = rest.pop() {
+            part.header_offset += octets;
+            part.body_offset += octets;
+            rest.extend(part.children.iter_mut());
+        }
+        // The header of the whole message begins with them.
+        self.header_length += octets;
+        self.body_offset += octets;
+        self
+    }
+}
+
 impl ParsedMail {
     /// Parses the octets of a whole message. Never fails.
     pub fn parse(message: &[u8]) -> Self {

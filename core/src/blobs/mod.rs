@@ -22,10 +22,12 @@ use crate::{
 };
 
 /// Blobs up to this size are rows.
-pub(crate) const INLINE_LIMIT: usize = 128 * 1024;
+const INLINE_LIMIT: u64 = 128 * 1024;
 
 /// Below this size compression is not tried.
 const COMPRESS_FROM: usize = 1024;
+/// Above this size packing gets a thread of its own.
+const PACK_INLINE: usize = 128 * 1024;
 
 /// A blob ready to be referred to.
 #[derive(Debug, Clone)]
@@ -42,6 +44,38 @@ pub(crate) struct NewBlob {
 pub(crate) enum Place {
     Inline(Bytes),
     Object(String),
+}
+
+/// Octets in the form in which they are stored; the same for every account.
+#[derive(Debug, Clone)]
+pub(crate) struct Packed {
+    hash: [u8; 32],
+    size: u64,
+    compressed: bool,
+    stored: Bytes,
+}
+
+impl Packed {
+    /// Hashes `bytes`, and compresses them where that helps.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub(crate) async fn new(bytes: Bytes) -> Result<Self> {
+        if bytes.len() <= PACK_INLINE {
+            return Ok(Self::pack(bytes));
+        }
+        let job = tokio::task::spawn_blocking(move || Self::pack(bytes));
+        job.await.map_err(Error::internal)
+    }
+
+    fn pack(bytes: Bytes) -> Self {
+        let mut hash = [0_u8; 32];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, &bytes).as_ref());
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let smaller = compressed(&bytes);
+        let compressed = smaller.is_some();
+        Self { hash, size, compressed, stored: smaller.map_or(bytes, Bytes::from) }
+    }
 }
 
 enum Backend {
@@ -70,28 +104,29 @@ impl Blobs {
         Ok(Self { backend })
     }
 
-    /// Prepares `bytes`: hashes them, compresses them where that helps, and makes large ones
-    /// durable in the blob store.
+    /// Packs `bytes` and puts them where `account` will have them.
     ///
     /// # Errors
     /// `StorageFull`, `Unavailable`.
     pub(crate) async fn prepare(&self, account: Id<Account>, bytes: Bytes) -> Result<NewBlob> {
-        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        if bytes.len() <= INLINE_LIMIT {
-            let (hash, stored) = pack(&bytes);
-            let compressed = stored.is_some();
-            let place = Place::Inline(stored.map_or(bytes, Bytes::from));
-            return Ok(NewBlob { account, hash, size, compressed, place });
-        }
-        let work = move || {
-            let (hash, stored) = pack(&bytes);
-            (hash, stored.is_some(), stored.map_or(bytes, Bytes::from))
+        let packed = Packed::new(bytes).await?;
+        self.place(account, &packed).await
+    }
+
+    /// Makes what is too large for a row durable in the blob store.
+    ///
+    /// # Errors
+    /// `StorageFull`, `Unavailable`.
+    pub(crate) async fn place(&self, account: Id<Account>, packed: &Packed) -> Result<NewBlob> {
+        let Packed { hash, size, compressed, stored } = packed.clone();
+        let place = if size <= INLINE_LIMIT {
+            Place::Inline(stored)
+        } else {
+            let object = object_name(account, &hash, compressed);
+            self.put(&object, stored).await?;
+            Place::Object(object)
         };
-        let (hash, compressed, stored) =
-            tokio::task::spawn_blocking(work).await.map_err(Error::internal)?;
-        let object = object_name(account, &hash, compressed);
-        self.put(&object, stored).await?;
-        Ok(NewBlob { account, hash, size, compressed, place: Place::Object(object) })
+        Ok(NewBlob { account, hash, size, compressed, place })
     }
 
     async fn put(&self, object: &str, bytes: Bytes) -> Result<()> {
@@ -163,15 +198,13 @@ fn object_name(account: Id<Account>, hash: &[u8; 32], compressed: bool) -> Strin
     format!("{account}/{fan_out}/{hash}-{unique:08x}{ending}")
 }
 
-/// The hash of `bytes`, and their compressed form when that is at least a tenth smaller.
-fn pack(bytes: &[u8]) -> ([u8; 32], Option<Vec<u8>>) {
-    let mut hash = [0_u8; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+/// The compressed form of `bytes` when that is at least a tenth smaller.
+fn compressed(bytes: &[u8]) -> Option<Vec<u8>> {
     if bytes.len() < COMPRESS_FROM {
-        return (hash, None);
+        return None;
     }
     let compressed = zstd::bulk::compress(bytes, 1).ok();
-    (hash, compressed.filter(|compressed| compressed.len() < bytes.len() / 10 * 9))
+    compressed.filter(|compressed| compressed.len() < bytes.len() / 10 * 9)
 }
 
 #[cfg(test)]
@@ -180,12 +213,14 @@ mod tests {
 
     #[test]
     fn packs_only_what_gets_smaller() {
-        let text = b"to be or not to be, ".repeat(100);
-        let (hash, packed) = pack(&text);
-        assert_eq!(hash.as_slice(), digest::digest(&digest::SHA256, &text).as_ref());
-        assert!(packed.unwrap().len() < text.len() / 2);
+        let text = Bytes::from(b"to be or not to be, ".repeat(100));
+        let packed = Packed::pack(text.clone());
+        assert_eq!(packed.hash.as_slice(), digest::digest(&digest::SHA256, &text).as_ref());
+        assert!(packed.compressed && packed.stored.len() < text.len() / 2);
         let mut noise = vec![0_u8; 4096];
         rand::RngCore::fill_bytes(&mut rand::rng(), &mut noise);
-        assert!(pack(&noise).1.is_none());
+        let noise = Bytes::from(noise);
+        let packed = Packed::pack(noise.clone());
+        assert!(!packed.compressed && packed.stored == noise);
     }
 }

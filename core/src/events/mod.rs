@@ -67,6 +67,11 @@ impl NewEvent {
         Self { account, id: Id::new(at), kind, at, message: None, data }
     }
 
+    /// Octets of its payload.
+    pub(crate) const fn size(&self) -> usize {
+        self.data.len()
+    }
+
     /// The same, about a message.
     #[must_use]
     pub const fn about(mut self, message: Id<Message>) -> Self {

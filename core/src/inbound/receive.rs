@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{ConnectionFacts, Incoming, MAX_RECEIVED, Recipient};
 use crate::{
+    blobs::Packed,
     error::{Error, Result},
     mails::{self, NewMail, Origin, Reception},
     messages::ReversePath,
@@ -30,22 +31,23 @@ const REVERSE_NAMES: usize = 10;
 pub async fn receive(platform: &Platform, incoming: Incoming) -> Result<()> {
     check(platform, &incoming.data)?;
     let now = platform.now();
+    let parsed = mails::parse(&incoming.data).await?;
+    let packed = Packed::new(incoming.data.clone()).await?;
     let rdns = reverse_name(platform, incoming.facts.remote_address).await;
     let mut recipients: Vec<&Recipient> = incoming.recipients.iter().collect();
     // The order in which accounts are locked.
     recipients.sort_by_key(|recipient| recipient.account);
     let mut new = Vec::with_capacity(recipients.len());
     for recipient in recipients {
-        let blob = platform.blobs().prepare(recipient.account, incoming.data.clone()).await?;
+        let blob = platform.blobs().place(recipient.account, &packed).await?;
         let prefix = Bytes::from(prefix(platform, &incoming, recipient, rdns.as_deref()));
-        let reception = Origin::Received(reception(&incoming, recipient));
-        let mail =
-            NewMail::parse(recipient.account, reception, prefix, &incoming.data, blob).await?;
-        new.push(mail.at(now));
+        let origin = Origin::Received(reception(&incoming, recipient));
+        new.push(NewMail::new(origin, prefix, parsed.clone(), blob, now));
     }
     let mut tx = platform.begin("inbound.receive").await?;
     for mail in &new {
         mails::deliver_in(&mut tx, mail).await?;
+        tx.write_many_events().await?;
     }
     tx.commit().await?;
     metrics::counter!("posthouse_inbound_messages_total").increment(1);

@@ -1,7 +1,9 @@
 //! Putting a mail into a mailbox: parsed once, stored with its event.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use posthouse_mail::parse::ParsedMail;
+use posthouse_mail::parse::{ParsedMail, Part};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -52,8 +54,11 @@ pub(crate) struct NewMail {
     pub content_id: Id<MailContent>,
     pub origin: Origin,
     pub blob: NewBlob,
+    /// Header fields of ours that come before what the blob holds.
     pub prefix: Bytes,
-    pub parsed: ParsedMail,
+    /// What the blob holds, without the prefix; recipients of one message share it.
+    pub parsed: Arc<ParsedMail>,
+    /// Octets of prefix and blob.
     pub size: i64,
     pub received_at: OffsetDateTime,
     /// The message of ours that it is a copy of, or reports about.
@@ -65,46 +70,43 @@ pub(crate) struct Delivered {
     pub mail: Id<id::Mail>,
 }
 
+/// Parses what a blob will hold; large ones where that does not hold up others.
+pub(crate) async fn parse(body: &Bytes) -> Result<Arc<ParsedMail>> {
+    if body.len() <= PARSE_INLINE {
+        return Ok(Arc::new(ParsedMail::parse(body)));
+    }
+    let body = body.clone();
+    let job = tokio::task::spawn_blocking(move || ParsedMail::parse(&body));
+    job.await.map(Arc::new).map_err(Error::internal)
+}
+
 impl NewMail {
-    /// Parses a mail: `prefix` and `body` together are its octets.
-    pub(crate) async fn parse(
-        account: Id<Account>,
+    /// A mail whose octets are `prefix` and then what `blob` holds.
+    pub(crate) fn new(
         origin: Origin,
         prefix: Bytes,
-        body: &Bytes,
+        parsed: Arc<ParsedMail>,
         blob: NewBlob,
-    ) -> Result<Self> {
-        let whole = [&*prefix, &**body].concat();
-        let size = i64::try_from(whole.len()).unwrap_or(i64::MAX);
-        let parsed = if whole.len() <= PARSE_INLINE {
-            ParsedMail::parse(&whole)
-        } else {
-            tokio::task::spawn_blocking(move || ParsedMail::parse(&whole))
-                .await
-                .map_err(Error::internal)?
-        };
-        let received_at = OffsetDateTime::UNIX_EPOCH;
-        Ok(Self {
-            account,
-            id: Id::new(received_at),
-            content_id: Id::new(received_at),
+        now: OffsetDateTime,
+    ) -> Self {
+        let length = u64::try_from(prefix.len()).unwrap_or(u64::MAX).saturating_add(blob.size);
+        Self {
+            account: blob.account,
+            id: Id::new(now),
+            content_id: Id::new(now),
             origin,
             blob,
             prefix,
             parsed,
-            size,
-            received_at,
+            size: i64::try_from(length).unwrap_or(i64::MAX),
+            received_at: now,
             refers_to: None,
-        })
+        }
     }
 
-    /// Sets the time of arrival, and the ids that follow from it.
-    #[must_use]
-    pub(crate) fn at(mut self, now: OffsetDateTime) -> Self {
-        self.received_at = now;
-        self.id = Id::new(now);
-        self.content_id = Id::new(now);
-        self
+    /// The parts, with offsets into prefix and blob together.
+    pub(super) fn structure(&self) -> Part {
+        self.parsed.structure.clone().behind(self.prefix.len())
     }
 
     const fn role(&self) -> &'static str {

@@ -7,7 +7,7 @@ pub(crate) mod store;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-pub(crate) use deliver::{NewMail, Origin, Reception, deliver_in};
+pub(crate) use deliver::{NewMail, Origin, Reception, deliver_in, parse};
 pub use read::{Part, find, list, part, raw};
 
 use crate::id::{self, Id, Mailbox, Message, Thread};

@@ -112,7 +112,7 @@ pub(super) async fn insert_content(conn: &mut PgConnection, mail: &NewMail) -> R
         parsed.envelope.message_id.as_deref().map(storable),
         storable(&parsed.base_subject),
         storable_json(&parsed.envelope)?,
-        storable_json(&parsed.structure)?,
+        storable_json(&mail.structure())?,
         storable(&parsed.preview),
         storable(search),
         storable_json(&parsed.attachments)?,

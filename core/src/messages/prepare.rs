@@ -27,7 +27,7 @@ use crate::{
     error::{Error, Result},
     events::{DeliveryRef, EventKind, MessageEvent, NewEvent},
     id::{self, Id},
-    mails::{NewMail, Origin},
+    mails::{self, NewMail, Origin},
     ports::transport,
     queue::{self, Entry, millis},
 };
@@ -250,8 +250,8 @@ async fn sent_copy(
     blob: crate::blobs::NewBlob,
 ) -> Result<NewMail> {
     let prefix = Bytes::from(finished.prefix.clone());
-    let mail = NewMail::parse(cx.account(), Origin::SentCopy, prefix, &finished.body, blob).await?;
-    let mut mail = mail.at(cx.now());
+    let parsed = mails::parse(&finished.body).await?;
+    let mut mail = NewMail::new(Origin::SentCopy, prefix, parsed, blob, cx.now());
     mail.refers_to = Some(id);
     Ok(mail)
 }

@@ -81,10 +81,10 @@ async fn report(platform: &Platform, group: &Group<'_>) -> Result<NewMail> {
         now,
     });
     let body = bytes::Bytes::from(bytes);
-    let blob = platform.blobs().prepare(message.account, body.clone()).await?;
+    let parsed = mails::parse(&body).await?;
+    let blob = platform.blobs().prepare(message.account, body).await?;
     let prefix = bytes::Bytes::from_static(b"Return-Path: <>\r\n");
-    let mail = NewMail::parse(message.account, Origin::Dsn, prefix, &body, blob).await?;
-    let mut mail = mail.at(now);
+    let mut mail = NewMail::new(Origin::Dsn, prefix, parsed, blob, now);
     mail.refers_to = Some(message.id);
     Ok(mail)
 }

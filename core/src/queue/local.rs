@@ -59,8 +59,9 @@ pub(crate) async fn new_mail(
     let fields =
         format!("Delivered-To: {}\r\nReturn-Path: <{}>\r\n", entry.recipient, message.mail_from);
     let prefix = Bytes::from([fields.as_bytes(), &message.content.prefix].concat());
-    let body = message.content.body.clone();
+    let body = &message.content.body;
     let blob = platform.blobs().prepare(account, body.clone()).await?;
+    let parsed = mails::parse(body).await?;
     let reception = Reception {
         mail_from: message.mail_from.to_string(),
         rcpt_to: entry.recipient.to_string(),
@@ -68,8 +69,8 @@ pub(crate) async fn new_mail(
         helo: host.to_owned(),
         tls: None,
     };
-    let mail = NewMail::parse(account, Origin::Received(reception), prefix, &body, blob).await?;
-    let mut mail = mail.at(platform.now());
+    let origin = Origin::Received(reception);
+    let mut mail = NewMail::new(origin, prefix, parsed, blob, platform.now());
     mail.refers_to = (account == message.account).then_some(message.id);
     Ok(mail)
 }

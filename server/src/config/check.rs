@@ -20,6 +20,8 @@ use crate::{
 };
 
 const BLOB_DIRECTORY: &str = "/var/lib/posthouse/blobs";
+const SPOOL_DIRECTORY: &str = "/var/lib/posthouse/spool";
+const SMALLEST_MEMORY: u64 = 16 * 1024 * 1024;
 const MIB: u64 = 1024 * 1024;
 /// RFC 5321 §4.5.3.1.7: a server takes messages of at least 64K octets.
 const SMALLEST_SIZE_LIMIT: u64 = 64 * 1024;
@@ -94,6 +96,8 @@ pub(super) fn check(file: file::File, environment: Environment) -> Result<Settin
         delivery_connections: file.delivery.connections,
         connections_per_destination: file.delivery.connections_per_destination,
         blob_store: blob_store(file.blobs, &mut faults),
+        spool: spool(file.spool),
+        memory_bytes: memory(&file.limits, &mut faults),
         webhook_retry_schedule: faults
             .schedule("webhooks.retry_schedule_seconds", &file.webhooks.retry_schedule_seconds),
         delivery: delivery(file.delivery, environment.smart_host_password, &mut faults),
@@ -260,6 +264,17 @@ fn blob_store(file: file::Blobs, faults: &mut Faults) -> BlobStore {
         endpoint: s3.endpoint,
         region: s3.region.unwrap_or_else(|| "us-east-1".to_owned()),
     }
+}
+
+fn spool(file: file::Spool) -> core::Spool {
+    let directory = file.directory.unwrap_or_else(|| PathBuf::from(SPOOL_DIRECTORY));
+    core::Spool { directory, bytes: file.size_bytes }
+}
+
+fn memory(file: &file::Limits, faults: &mut Faults) -> u64 {
+    let good = file.memory_bytes >= SMALLEST_MEMORY;
+    faults.require(good, "limits.memory_bytes", "is at least 16777216 (16 MiB)");
+    file.memory_bytes
 }
 
 fn message_size_limit(file: &file::Limits, faults: &mut Faults) -> u64 {

@@ -29,6 +29,8 @@ pub(crate) struct File {
     pub tls: Tls,
     /// Where messages over 128 KiB are stored.
     pub blobs: Blobs,
+    /// Where large contents are while they arrive.
+    pub spool: Spool,
     /// Limits.
     pub limits: Limits,
     /// Outgoing mail.
@@ -117,17 +119,36 @@ pub(crate) struct S3 {
     pub endpoint: Option<String>,
 }
 
+/// `[spool]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Spool {
+    /// Local directory; default: `/var/lib/posthouse/spool`.
+    pub directory: Option<PathBuf>,
+    /// Most octets there at a time.
+    pub size_bytes: u64,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self { directory: None, size_bytes: posthouse_core::Config::default().spool.bytes }
+    }
+}
+
 /// `[limits]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Limits {
     /// Largest message taken at any door, in octets.
     pub message_size_bytes: u64,
+    /// Most octets of memory for work on messages over 64 KiB at a time.
+    pub memory_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message_size_bytes: posthouse_core::Config::default().message_size_limit }
+        let core = posthouse_core::Config::default();
+        Self { message_size_bytes: core.message_size_limit, memory_bytes: core.memory_bytes }
     }
 }
 

@@ -152,6 +152,8 @@ fn the_example_shows_the_defaults() {
     );
     assert_eq!(file.listen, file::Listen::default());
     assert_eq!(file.limits, file::Limits::default());
+    let spool = file::Spool { directory: None, ..file.spool.clone() };
+    assert_eq!(spool, file::Spool::default());
     assert_eq!(file.webhooks, file::Webhooks::default());
     assert_eq!(file.log, file::Log::default());
     let delivery = file::Delivery { smart_host: None, ..file.delivery.clone() };
@@ -183,6 +185,7 @@ fn every_key_is_in_the_example() {
         "tls",
         "blobs",
         "blobs.s3",
+        "spool",
         "limits",
         "delivery",
         "delivery.smart_host",

@@ -102,7 +102,8 @@ impl Local {
         certificates: &LocalCertificates,
     ) -> Result<AppConfig> {
         let LocalCertificates { cert_file, key_file, .. } = certificates;
-        let core = self.options.core(self.data.private_directory("blobs")?);
+        let mut core = self.options.core(self.data.private_directory("blobs")?);
+        core.spool.directory = self.data.private_directory("spool")?;
         Ok(AppConfig {
             node_name: NODE.to_owned(),
             pool: database.pool(NODE),

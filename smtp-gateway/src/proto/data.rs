@@ -3,7 +3,7 @@
 //! Only CRLF `.` CRLF ends a message (A12). A bare CR or LF makes the message unacceptable, but it
 //! is still read to its end, so that nothing in it can pass for commands (SMTP smuggling).
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 /// Why a message that was read to its end cannot be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Fault {
     BareLf,
     /// More octets than allowed.
     TooLarge,
-    /// The server has no memory for it at the moment.
+    /// The server has no room for it at the moment.
     NoRoom,
 }
 
@@ -38,15 +38,18 @@ pub struct DataReader {
     place: Place,
     limit: usize,
     received: u64,
-    content: BytesMut,
+    /// Octets of the message so far.
+    length: usize,
+    /// Those that were not taken yet.
+    piece: BytesMut,
     fault: Option<Fault>,
 }
 
 impl DataReader {
     /// At the start of a message of at most `limit` octets.
     pub fn new(limit: usize) -> Self {
-        let content = BytesMut::new();
-        Self { place: Place::LineStart, limit, received: 0, content, fault: None }
+        let piece = BytesMut::new();
+        Self { place: Place::LineStart, limit, received: 0, length: 0, piece, fault: None }
     }
 
     /// Reads from `input` and says how many octets belonged to the message.
@@ -109,17 +112,18 @@ impl DataReader {
         if self.fault.is_some() {
             return;
         }
-        if self.content.len().saturating_add(octets.len()) > self.limit {
+        self.length = self.length.saturating_add(octets.len());
+        if self.length > self.limit {
             return self.refuse(Fault::TooLarge);
         }
-        self.content.extend_from_slice(octets);
+        self.piece.extend_from_slice(octets);
     }
 
     /// Reads on without keeping anything, and refuses the message with `fault`.
     pub fn refuse(&mut self, fault: Fault) {
         if self.fault.is_none() {
             self.fault = Some(fault);
-            self.content = BytesMut::new();
+            self.piece = BytesMut::new();
         }
     }
 
@@ -128,9 +132,14 @@ impl DataReader {
         self.place == Place::End
     }
 
-    /// Octets in memory.
-    pub fn kept(&self) -> usize {
-        self.content.len()
+    /// What was read since this was last asked; nothing of a message that is refused.
+    pub fn take(&mut self) -> BytesMut {
+        self.piece.split()
+    }
+
+    /// Nothing of the message is wanted any more.
+    pub const fn is_refused(&self) -> bool {
+        self.fault.is_some()
     }
 
     /// Octets read, stuffing included.
@@ -138,9 +147,12 @@ impl DataReader {
         self.received
     }
 
-    /// The message, or what is wrong with it.
-    pub fn finish(self) -> Result<Bytes, Fault> {
-        self.fault.map_or_else(|| Ok(self.content.freeze()), Err)
+    /// What is wrong with the message, if something is.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn finish(self) -> Result<(), Fault> {
+        self.fault.map_or(Ok(()), Err)
     }
 }
 
@@ -151,17 +163,18 @@ mod tests {
     use super::*;
 
     /// Reads `parts` as they come; gives the message and what is left over.
-    fn read(parts: &[&[u8]]) -> (bool, Result<Bytes, Fault>, Vec<u8>) {
+    fn read(parts: &[&[u8]]) -> (bool, Result<Vec<u8>, Fault>, Vec<u8>) {
         let mut reader = DataReader::new(1000);
-        let mut left = Vec::new();
+        let (mut message, mut left) = (Vec::new(), Vec::new());
         for part in parts {
             let used = reader.push(part);
+            message.extend_from_slice(&reader.take());
             left.extend_from_slice(&part[used..]);
         }
-        (reader.ended(), reader.finish(), left)
+        (reader.ended(), reader.finish().map(|()| message), left)
     }
 
-    fn at_every_border(wire: &[u8], check: impl Fn(bool, Result<Bytes, Fault>, Vec<u8>)) {
+    fn at_every_border(wire: &[u8], check: impl Fn(bool, Result<Vec<u8>, Fault>, Vec<u8>)) {
         for cut in 0..=wire.len() {
             let (a, b) = wire.split_at(cut);
             let (ended, message, left) = read(&[a, b]);
@@ -231,9 +244,11 @@ mod tests {
     fn large_messages_are_read_but_not_kept() {
         let mut reader = DataReader::new(10);
         assert_eq!(reader.push(b"12345678\r\n"), 10);
-        assert_eq!(reader.kept(), 10);
+        assert_eq!(reader.take().as_ref(), b"12345678\r\n");
+        assert!(!reader.is_refused());
         assert_eq!(reader.push(b"9\r\n.\r\nNOOP\r\n"), 6);
-        assert_eq!((reader.kept(), reader.received(), reader.ended()), (0, 16, true));
+        assert_eq!((reader.take().len(), reader.is_refused()), (0, true));
+        assert_eq!((reader.received(), reader.ended()), (16, true));
         assert_eq!(reader.finish(), Err(Fault::TooLarge));
     }
 

@@ -127,7 +127,8 @@ impl Server {
                     self.reader = Some(reader);
                     return;
                 }
-                self.session.data(reader.finish())
+                let message = reader.take().freeze();
+                self.session.data(reader.finish().map(|()| message))
             } else {
                 match next_line(&mut self.input, self.session.line_limit()) {
                     None => return,

@@ -7,7 +7,7 @@ use axum::{
     http::request::Parts,
 };
 use bytes::Bytes;
-use posthouse_core::{Cx, FieldError, Scope};
+use posthouse_core::{Cx, FieldError, Scope, idempotency::Fingerprint};
 use posthouse_mail::compose::{Disposition, File};
 use utoipa::ToSchema;
 
@@ -59,9 +59,9 @@ impl FromRequest<ApiState> for MultipartRequest {
             let detail = "this operation takes Content-Type: multipart/form-data";
             return Err(Problem::http(HttpCode::UnsupportedMediaType, detail));
         }
-        let bytes = read_body(&parts.headers, body, state.limits.body_bytes).await?;
+        let bytes = read_body(&parts, body, state).await?;
         let form = Form::read(&parts, bytes).await?;
-        let key = idempotency_key(&parts, &form.fingerprint)?;
+        let key = idempotency_key(&parts, &form.fingerprint.finish())?;
         let message = form.message.ok_or_else(|| {
             let detail = "the part message is required";
             Problem::invalid(vec![FieldError::new("/message", "missing_field", detail)])
@@ -92,7 +92,7 @@ struct Form {
     message: Option<Bytes>,
     files: Vec<File>,
     /// What the request says apart from its boundary, which differs between retries.
-    fingerprint: Vec<u8>,
+    fingerprint: Fingerprint,
     faults: Vec<FieldError>,
 }
 
@@ -127,9 +127,9 @@ impl Form {
         let content_id = content_id.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
         let content = field.bytes().await.map_err(|error| unreadable(&error.body_text()))?;
         for text in [Some(&name), filename.as_ref(), content_type.as_ref(), content_id.as_ref()] {
-            self.note(text.map(String::as_bytes));
+            self.fingerprint.add(text.map(String::as_bytes));
         }
-        self.note(Some(&content));
+        self.fingerprint.add(Some(&content));
         if name == "message" {
             if self.message.replace(content).is_some() {
                 self.fault(&name, "duplicate_field", "the part message stands more than once");
@@ -150,13 +150,6 @@ impl Form {
 
     fn fault(&mut self, name: &str, code: &'static str, detail: &str) {
         self.faults.push(FieldError::new(format!("/{}", schema::escape(name)), code, detail));
-    }
-
-    /// Adds a text with its length, so that no two forms look the same.
-    fn note(&mut self, bytes: Option<&[u8]>) {
-        let length = bytes.map_or(u64::MAX, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        self.fingerprint.extend_from_slice(&length.to_be_bytes());
-        self.fingerprint.extend_from_slice(bytes.unwrap_or_default());
     }
 }
 

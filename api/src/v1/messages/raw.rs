@@ -94,7 +94,7 @@ impl FromRequest<ApiState> for RawRequest {
             let detail = "this operation takes Content-Type: message/rfc822";
             return Err(Problem::http(HttpCode::UnsupportedMediaType, detail));
         }
-        let content = read_body(&parts.headers, body, state.limits.body_bytes).await?;
+        let content = read_body(&parts, body, state).await?;
         let key = idempotency_key(&parts, &content)?;
         Ok(Self { cx: cx.with_idempotency(key), params, content })
     }
