@@ -187,15 +187,41 @@ fn shard(uuid: Uuid) -> u8 {
     u8::try_from((uuid.as_u128() >> NUMBER_BITS) & SHARD_MASK).unwrap_or(0)
 }
 
-impl<K: Kind> fmt::Display for Id<K> {
+/// 128 bits as 26 characters of Crockford base32.
+pub(crate) struct Digits(pub(crate) u128);
+
+impl Digits {
+    /// Reads what `Display` writes.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.len() != 26 {
+            return None;
+        }
+        let mut value = 0_u128;
+        for (place, character) in text.bytes().enumerate() {
+            let digit = ALPHABET.iter().position(|known| *known == character)?;
+            if place == 0 && digit > 7 {
+                return None;
+            }
+            value = (value << 5) | u128::try_from(digit).unwrap_or(0);
+        }
+        Some(Self(value))
+    }
+}
+
+impl fmt::Display for Digits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.0.as_u128();
         let mut text = [0_u8; 26];
         for (place, character) in text.iter_mut().rev().enumerate() {
-            let index = usize::try_from((value >> (5 * place)) & 31).unwrap_or(0);
+            let index = usize::try_from((self.0 >> (5 * place)) & 31).unwrap_or(0);
             *character = ALPHABET.get(index).copied().unwrap_or(b'0');
         }
-        write!(f, "{}_{}", K::PREFIX, std::str::from_utf8(&text).unwrap_or_default())
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+impl<K: Kind> fmt::Display for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", K::PREFIX, Digits(self.0.as_u128()))
     }
 }
 
@@ -216,15 +242,7 @@ impl<K: Kind> FromStr for Id<K> {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let fault = IdError(K::PREFIX);
         let digits = text.strip_prefix(K::PREFIX).and_then(|rest| rest.strip_prefix('_'));
-        let digits = digits.filter(|digits| digits.len() == 26).ok_or(fault)?;
-        let mut value = 0_u128;
-        for (place, character) in digits.bytes().enumerate() {
-            let digit = ALPHABET.iter().position(|known| *known == character).ok_or(fault)?;
-            if place == 0 && digit > 7 {
-                return Err(fault);
-            }
-            value = (value << 5) | u128::try_from(digit).unwrap_or(0);
-        }
+        let Digits(value) = digits.and_then(Digits::parse).ok_or(fault)?;
         Ok(Self(Uuid::from_u128(value), PhantomData))
     }
 }

@@ -37,6 +37,7 @@ pub mod scope;
 pub mod spool;
 pub mod suppressions;
 pub mod time;
+pub mod trace;
 pub mod vault;
 mod wake;
 pub mod webhooks;

@@ -19,6 +19,7 @@ use crate::{
     queue::Queue,
     room::Room,
     spool::Budgets,
+    trace::TraceKey,
     vault::Vault,
     wake::Wake,
     webhooks::Webhooks,
@@ -52,6 +53,7 @@ struct Inner {
     transport: Arc<dyn Transport>,
     vault: Vault,
     cursor_key: CursorKey,
+    trace_key: TraceKey,
     blobs: Blobs,
     wake: Wake,
     in_flight: Arc<InFlight>,
@@ -67,6 +69,7 @@ impl Platform {
     /// Puts the parts together. Nothing runs yet: see [`crate::workers::start`].
     pub fn new(parts: Parts) -> Result<Self> {
         let cursor_key = CursorKey::new(&parts.vault)?;
+        let trace_key = TraceKey::new(&parts.vault)?;
         let blobs = Blobs::new(&parts.config.blob_store)?;
         let webhooks = Webhooks::new(&parts.config)?;
         let budgets = Budgets::new(&parts.config)?;
@@ -78,6 +81,7 @@ impl Platform {
             transport: parts.transport,
             vault: parts.vault,
             cursor_key,
+            trace_key,
             blobs,
             wake: Wake::default(),
             in_flight: Arc::default(),
@@ -164,6 +168,10 @@ impl Platform {
 
     pub(crate) fn cursor_key(&self) -> &CursorKey {
         &self.0.cursor_key
+    }
+
+    pub(crate) fn trace_key(&self) -> &TraceKey {
+        &self.0.trace_key
     }
 
     pub(crate) fn in_flight(&self) -> &Arc<InFlight> {

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::{hkdf, hmac};
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 
@@ -56,12 +57,17 @@ impl Vault {
 
     /// A key for message authentication codes, derived from the master key for one purpose.
     pub fn mac_key(&self, purpose: &str) -> Result<hmac::Key> {
-        let mut bytes = [0_u8; 32];
+        Ok(hmac::Key::new(hmac::HMAC_SHA256, &*self.derive(purpose)?))
+    }
+
+    /// The octets of a key, derived from the master key (HKDF, RFC 5869) for one purpose.
+    pub(crate) fn derive(&self, purpose: &str) -> Result<Zeroizing<[u8; 32]>> {
+        let mut octets = Zeroizing::new([0_u8; 32]);
         self.derive
             .expand(&[purpose.as_bytes()], Length(32))
-            .and_then(|okm| okm.fill(&mut bytes))
+            .and_then(|okm| okm.fill(&mut *octets))
             .map_err(Error::internal)?;
-        Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+        Ok(octets)
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod cid;
 pub mod config;
 pub mod database;
 pub mod localserve;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Parser, Subcommand};
 use posthouse_server::{
-    admin,
+    admin, cid,
     config::{self, ConfigFaults, Environment, MasterKey, Settings},
     localserve,
     logging::{self, Format, LogSettings},
@@ -63,6 +63,8 @@ enum Command {
         #[command(flatten)]
         options: admin::Options,
     },
+    /// Tell the connection or message in the log that an id in a Received field stands for
+    Cid(cid::Options),
     /// Print the version
     Version,
 }
@@ -128,6 +130,7 @@ fn run(command: Command) -> Result<()> {
             logging::init(&settings.log)?;
             block_on(admin::create_admin(settings, options))
         }
+        Command::Cid(options) => cid::run(&options),
         Command::Version => {
             output::line(concat!("posthouse ", env!("CARGO_PKG_VERSION")));
             Ok(())

@@ -132,6 +132,19 @@ async fn post_message(server: &Running) -> String {
     message["id"].as_str().unwrap().to_owned()
 }
 
+/// What `posthouse cid` tells of the id in the Received field of a mail, while the server runs.
+async fn cid_of(server: &Running, mail: &Value) -> String {
+    let url = format!("{}/v1/mail/{}/raw", server.text("http_url"), mail["id"].as_str().unwrap());
+    let request = reqwest::Client::new().get(url).bearer_auth(server.text("api_key"));
+    let raw = request.send().await.unwrap().text().await.unwrap();
+    let field = raw.split("\r\nReceived: ").nth(1).unwrap();
+    let id = field.split(" id ").nth(1).unwrap().split([';', '\r']).next().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_posthouse"));
+    let output = command.args(["cid", id, "--data"]).arg(&server.data).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 async fn wait_for_delivery(server: &Running, message: &str) {
     let path = format!("/v1/messages/{message}/deliveries");
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -173,7 +186,9 @@ async fn a_message_is_delivered_and_the_next_start_has_the_same_keys() {
     let message = post_message(&server).await;
     wait_for_delivery(&server, &message).await;
     let mail = get(&server, "/v1/mail").await;
-    assert!(mail["data"].as_array().unwrap().iter().any(|mail| mail["subject"] == "Hello"));
+    let mail = mail["data"].as_array().unwrap().iter().find(|mail| mail["subject"] == "Hello");
+    let told = cid_of(&server, mail.unwrap()).await;
+    assert!(told.starts_with(&format!("message {message} accepted 20")), "{told}");
 
     let refused = refusal(&data, base + 1);
     assert!(refused.contains(&format!("(process {}) is running", server.child.id())), "{refused}");

@@ -48,6 +48,8 @@ use crate::{
 
 /// The password of every account that a test makes.
 pub const PASSWORD: &str = "correct horse battery staple";
+/// The master key of every server.
+pub const MASTER_KEY: [u8; 32] = [42; 32];
 
 type Change = Box<dyn FnOnce(&mut Config) + Send>;
 

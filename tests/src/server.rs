@@ -20,6 +20,8 @@ use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::net::TcpListener;
 
+use crate::app::MASTER_KEY;
+
 /// Connections to Postgres: few, as many tests share the cluster.
 const CONNECTIONS: u32 = 12;
 
@@ -75,7 +77,7 @@ impl Server {
             pool: database.pool("test"),
             clock: plan.clock.clone(),
             resolver: Arc::new(HickoryResolver::new(&[plan.resolver]).unwrap()),
-            master_key: [42; 32],
+            master_key: MASTER_KEY,
             listeners,
             tls: Some(tls(&certificates)),
             roles: Roles::all(),

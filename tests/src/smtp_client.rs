@@ -2,7 +2,12 @@
 //!
 //! It checks no certificate and enforces no order of commands: tests do wrong things on purpose.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -14,7 +19,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
@@ -106,18 +111,28 @@ impl SmtpClient {
 
     /// Connects, reads the greeting and says EHLO.
     pub async fn open(address: SocketAddr) -> Self {
-        let mut client = Self::connect(address).await;
-        client.reply().await.expect("220");
-        client.command("EHLO client.test").await.expect("250");
-        client
+        Self::connect(address).await.welcomed().await
     }
 
     /// The same over TLS from the first octet.
     pub async fn open_tls(address: SocketAddr) -> Self {
-        let mut client = Self::connect_tls(address).await;
-        client.reply().await.expect("220");
-        client.command("EHLO client.test").await.expect("250");
-        client
+        Self::connect_tls(address).await.welcomed().await
+    }
+
+    /// Like [`Self::open`], from another address of this machine.
+    pub async fn open_from(source: IpAddr, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(source, 0)).unwrap();
+        let stream = socket.connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream: Box::new(stream), buffer: Vec::new() }.welcomed().await
+    }
+
+    /// Reads the greeting and says EHLO.
+    async fn welcomed(mut self) -> Self {
+        self.reply().await.expect("220");
+        self.command("EHLO client.test").await.expect("250");
+        self
     }
 
     /// Sends octets as they are.

@@ -68,7 +68,7 @@ pub struct ReceivedInput<'a> {
     pub tls: Option<&'a str>,
     /// REQUIRETLS was asked for (RFC 8689).
     pub requiretls: bool,
-    /// Id of the message or connection in our logs.
+    /// What leads to the message or connection in our logs; outsiders read it.
     pub id: &'a str,
     /// The recipient, only when there is a single one.
     pub recipient: Option<&'a Address>,

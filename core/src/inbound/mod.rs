@@ -2,6 +2,7 @@
 
 mod check;
 mod receive;
+mod reverse;
 
 use std::net::IpAddr;
 
@@ -22,7 +23,7 @@ pub const MAX_RECEIVED: usize = 100;
 /// What is known of the connection that a message comes over.
 #[derive(Debug, Clone)]
 pub struct ConnectionFacts {
-    /// Identifies the connection in logs and in the Received field.
+    /// Identifies the connection in logs and, encrypted, in the Received field.
     pub id: Id<Request>,
     /// The client.
     pub remote_address: IpAddr,

@@ -1,8 +1,6 @@
 //! Taking a message that came in: into the mailboxes of its recipients, with its events, in one
 //! transaction. All recipients or none: what was refused is tried again by the sender.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
-
 use bytes::Bytes;
 use posthouse_mail::{
     message,
@@ -10,19 +8,15 @@ use posthouse_mail::{
 };
 use serde_json::json;
 
-use super::{ConnectionFacts, Incoming, MAX_RECEIVED, Recipient};
+use super::{ConnectionFacts, Incoming, MAX_RECEIVED, Recipient, reverse::reverse_name};
 use crate::{
     blobs::Packed,
     error::{Error, Result},
     mails::{self, NewMail, Origin, Reception},
     messages::ReversePath,
     platform::Platform,
+    trace::Traced,
 };
-
-/// How long the name of the client is looked for.
-const REVERSE_PATIENCE: Duration = Duration::from_secs(5);
-/// Names of an address that are confirmed.
-const REVERSE_NAMES: usize = 10;
 
 /// Stores a message for all its recipients. When this returns, it is committed.
 ///
@@ -40,7 +34,7 @@ pub async fn receive(platform: &Platform, incoming: Incoming) -> Result<()> {
     let mut new = Vec::with_capacity(recipients.len());
     for recipient in recipients {
         let blob = platform.blobs().place(recipient.account, &packed).await?;
-        let prefix = Bytes::from(prefix(platform, &incoming, recipient, rdns.as_deref()));
+        let prefix = prefix(platform, &incoming, recipient, rdns.as_deref())?;
         let origin = Origin::Received(reception(&incoming, recipient));
         new.push(NewMail::new(origin, prefix, parsed.clone(), blob, now));
     }
@@ -58,25 +52,6 @@ pub async fn receive(platform: &Platform, incoming: Incoming) -> Result<()> {
         "message received"
     );
     Ok(())
-}
-
-/// The name of an address, if that name has the address (RFC 8601 §2.7.3); for the Received field.
-/// The sandbox has no Internet to ask.
-async fn reverse_name(platform: &Platform, address: IpAddr) -> Option<Arc<str>> {
-    if platform.config().sandbox {
-        return None;
-    }
-    let confirmed = async {
-        let names = platform.resolver().reverse(address).await.ok()?;
-        for name in names.into_iter().take(REVERSE_NAMES) {
-            let addresses = platform.resolver().addresses(&name).await.unwrap_or_default();
-            if addresses.contains(&address) {
-                return Some(name);
-            }
-        }
-        None
-    };
-    tokio::time::timeout(REVERSE_PATIENCE, confirmed).await.ok().flatten()
 }
 
 fn check(platform: &Platform, data: &[u8]) -> Result<()> {
@@ -101,7 +76,7 @@ fn prefix(
     incoming: &Incoming,
     recipient: &Recipient,
     rdns: Option<&str>,
-) -> Vec<u8> {
+) -> Result<Bytes> {
     let facts = &incoming.facts;
     let single = incoming.recipients.len() == 1;
     let tls = facts.tls.as_ref().map(|tls| format!("{} {}", tls.version, tls.cipher));
@@ -112,13 +87,14 @@ fn prefix(
         protocol: protocol(facts),
         tls: tls.as_deref(),
         requiretls: false,
-        id: &facts.id.to_string(),
+        id: &platform.trace_key().seal(Traced::Connection(facts.id))?,
         recipient: single.then_some(&recipient.address),
         now: platform.now(),
     });
     let sender = sender(&incoming.mail_from);
-    format!("Delivered-To: {}\r\nReturn-Path: <{sender}>\r\n{received}", recipient.address)
-        .into_bytes()
+    let delivered_to = &recipient.address;
+    let prefix = format!("Delivered-To: {delivered_to}\r\nReturn-Path: <{sender}>\r\n{received}");
+    Ok(Bytes::from(prefix))
 }
 
 const fn protocol(facts: &ConnectionFacts) -> Protocol {

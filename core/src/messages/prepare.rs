@@ -30,6 +30,7 @@ use crate::{
     mails::{self, NewMail, Origin},
     ports::transport,
     queue::{self, Entry, millis},
+    trace::Traced,
 };
 
 /// Signatures end this long after signing (F2).
@@ -68,8 +69,9 @@ pub(super) async fn prepare(cx: &Cx, mut new: NewMessage) -> Result<Prepared> {
     let duplicates = remove_duplicates(&mut new.recipients);
     let lease = cx.platform().queue().shards.pick()?;
     let NewMessage { recipients, content, options, .. } = new;
+    let id = Id::in_shard(cx.now(), lease.shard);
     let job = content::Job {
-        id: Id::in_shard(cx.now(), lease.shard),
+        trace: cx.platform().trace_key().seal(Traced::Message(id))?,
         now: cx.now(),
         hostname: cx.platform().config().hostname.clone(),
         recipient: recipients.first().filter(|_| recipients.len() == 1).cloned(),
@@ -77,7 +79,6 @@ pub(super) async fn prepare(cx: &Cx, mut new: NewMessage) -> Result<Prepared> {
         from: sender.from.clone(),
         inspected,
     };
-    let id = job.id;
     let finished = finish(cx, job, content, options.protocol.clone()).await?;
     let blob = cx.platform().blobs().prepare(cx.account(), finished.body.clone()).await?;
     let sent_copy = if options.save_to_sent {
@@ -271,7 +272,7 @@ fn received(job: &content::Job, protocol: &Protocol) -> String {
         protocol: with,
         tls,
         requiretls: false,
-        id: &job.id.to_string(),
+        id: &job.trace,
         recipient: job.recipient.as_ref(),
         now: job.now,
     })

@@ -11,6 +11,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::config::MasterKey;
 
+const MASTER_KEY: &str = "master.key";
+
 /// The data directory, held by this process.
 pub(super) struct DataDir {
     path: PathBuf,
@@ -48,12 +50,7 @@ impl DataDir {
 
     /// What a file says, if there is one.
     pub(super) fn read(&self, name: &str) -> Result<Option<String>> {
-        let path = self.file(name);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-        }
+        read(&self.file(name))
     }
 
     /// Replaces a file at once and durably.
@@ -79,20 +76,35 @@ impl DataDir {
 
     /// The master key, made by the first start.
     pub(super) fn master_key(&self) -> Result<MasterKey> {
-        const NAME: &str = "master.key";
-        if let Some(text) = self.read(NAME)? {
-            let path = self.file(NAME);
-            return MasterKey::parse(&text).with_context(|| {
-                format!(
-                    "{} is damaged: bring it back, or remove {} to start anew",
-                    path.display(),
-                    self.path.display()
-                )
-            });
+        if let Some(key) = master_key(&self.path)? {
+            return Ok(key);
         }
         let key = MasterKey::generate();
-        self.write(NAME, &(key.to_base64() + "\n"))?;
+        self.write(MASTER_KEY, &(key.to_base64() + "\n"))?;
         Ok(key)
+    }
+}
+
+/// The master key in a data directory, if there is one. The directory may be in use.
+pub(crate) fn master_key(dir: &Path) -> Result<Option<MasterKey>> {
+    let Some(text) = read(&dir.join(MASTER_KEY))? else {
+        return Ok(None);
+    };
+    let key = MasterKey::parse(&text).with_context(|| {
+        format!(
+            "{} is damaged: bring it back, or remove {} to start anew",
+            dir.join(MASTER_KEY).display(),
+            dir.display()
+        )
+    });
+    key.map(Some)
+}
+
+fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
 

@@ -17,6 +17,7 @@ use posthouse_postgres::{ClusterOptions, PrivateCluster};
 use posthouse_smtp_gateway::SmtpConfig;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use files::master_key;
 pub use options::{Deliver, Options};
 
 use crate::{

@@ -1,6 +1,7 @@
 //! Mail that other servers bring.
 
 mod limits;
+mod received;
 mod receiving;
 mod relay;
 mod smuggling;

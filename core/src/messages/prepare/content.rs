@@ -14,7 +14,6 @@ use super::{Finished, authentication_results, date_field, received, sign, split}
 use crate::{
     accounts::DomainInfo,
     error::{Error, Result},
-    id::{self, Id},
     messages::{Content, Protocol},
 };
 
@@ -22,7 +21,8 @@ const USER_AGENT: &str = concat!("posthouse/", env!("CARGO_PKG_VERSION"));
 
 /// All that is needed beside the content.
 pub(super) struct Job {
-    pub id: Id<id::Message>,
+    /// The id of the message as the world may see it.
+    pub trace: String,
     pub now: OffsetDateTime,
     pub hostname: String,
     /// The recipient, if there is only one.
@@ -133,7 +133,5 @@ fn prefix(
 }
 
 fn message_id(job: &Job) -> String {
-    let id = job.id.to_string();
-    let unique = id.split_once('_').map_or(id.as_str(), |(_, digits)| digits);
-    format!("<{unique}@{}>", job.from.domain())
+    format!("<{}@{}>", job.trace, job.from.domain())
 }
