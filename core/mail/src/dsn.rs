@@ -7,6 +7,7 @@ mod write;
 
 use time::OffsetDateTime;
 
+pub(crate) use text::is_status;
 pub use write::compose_failure;
 
 use crate::address::Address;

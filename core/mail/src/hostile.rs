@@ -17,6 +17,7 @@ use crate::{
     },
     params,
     parse::{ParsedMail, Part, base_subject, decode_part},
+    report::Report,
 };
 
 /// Pieces that mail is made of, so that random messages reach beyond the first line.
@@ -75,6 +76,16 @@ const PIECES: &[&str] = &[
     "&amp",
     "<script",
     "+AGE-",
+    "Content-Type: message/delivery-status\r\n\r\n",
+    "Content-Type: message/feedback-report\r\n\r\n",
+    "Final-Recipient: utf-8; \\x{",
+    "Action: failed\r\n",
+    "Original-Rcpt-To: ",
+    "X-Failed-Recipients: a@b,",
+    "From: MAILER-DAEMON@x\r\n",
+    "Subject: failure notice\r\n\r\n",
+    "<a@b>: 550 5.1.1 ",
+    "--- Below this line is a copy of the message.",
     "\u{1b}$B",
 ];
 
@@ -102,6 +113,7 @@ fn try_everything(bytes: &[u8]) {
     let json = serde_json::to_string(&mail).unwrap();
     assert!(!json.contains("\\u0000"), "{json}");
     assert!(mail.preview.chars().count() <= 256);
+    try_report(bytes, &mail);
     black_box(inspect(bytes).ok());
     black_box(has_bare_cr_or_lf(bytes));
     if let Ok(normal) = normalise_line_ends(bytes.to_vec()) {
@@ -118,6 +130,14 @@ fn try_everything(bytes: &[u8]) {
         assert!(!header_fields(header).any(|(name, _)| name.eq_ignore_ascii_case("to")));
     }
     try_texts(&String::from_utf8_lossy(bytes));
+}
+
+fn try_report(bytes: &[u8], mail: &ParsedMail) {
+    let Some(Report::Delivery(report)) = Report::read(bytes, mail) else { return };
+    for recipient in &report.recipients {
+        assert!(recipient.diagnostic.len() <= 3 * 1000, "replacements may be longer");
+        assert!(!recipient.diagnostic.contains(['\r', '\n', '\0']));
+    }
 }
 
 fn try_texts(text: &str) {
@@ -187,7 +207,7 @@ fn time_of(input: &[u8], run: fn(&[u8])) -> Duration {
 #[test]
 fn ten_times_the_input_takes_about_ten_times_as_long() {
     let all: fn(&[u8]) = |bytes| {
-        black_box(ParsedMail::parse(bytes));
+        black_box(Report::read(bytes, &ParsedMail::parse(bytes)));
         black_box(inspect(bytes).ok());
         black_box(parse_address_list(bytes));
         black_box(params::parse(bytes));
@@ -222,6 +242,12 @@ fn ten_times_the_input_takes_about_ten_times_as_long() {
         ("Content-Type: text/html\r\n\r\n", "<div><!--"),
         ("Content-Type: text/html\r\n\r\n", "&#"),
         ("\r\n", " \r\n"),
+        ("Content-Type: message/delivery-status\r\n\r\n", "Final-Recipient: a\r\n\r\n"),
+        ("Content-Type: message/delivery-status\r\n\r\n", "Action: \\x{\r\n \\x{"),
+        ("Content-Type: message/feedback-report\r\n\r\n", "Original-Rcpt-To: a@b\r\n\r\n"),
+        ("From: postmaster@x\r\nSubject: failure notice\r\n\r\n", "<a@b>:\r\n"),
+        ("From: postmaster@x\r\nSubject: failure notice\r\n\r\n", "a@b... 550 "),
+        ("X-Failed-Recipients: ", "a@b, "),
     ];
     for (start, unit) in floods {
         let input =

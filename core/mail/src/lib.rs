@@ -11,6 +11,7 @@ pub mod dsn;
 pub mod message;
 pub mod parse;
 pub mod received;
+pub mod report;
 
 mod date;
 mod encoded_word;

@@ -8,7 +8,7 @@ mod describe;
 mod envelope;
 mod structure;
 mod subject;
-mod transfer;
+pub(crate) mod transfer;
 
 use std::collections::BTreeMap;
 

@@ -22,7 +22,7 @@ pub(super) fn clean(text: &str, utf8: bool) -> String {
 }
 
 /// RFC 3463 §2: `status-code = ("2"/"4"/"5") "." 1*3digit "." 1*3digit`
-pub(super) fn is_status(status: &str) -> bool {
+pub(crate) fn is_status(status: &str) -> bool {
     let mut pieces = status.split('.');
     let class = pieces.next().is_some_and(|class| matches!(class, "2" | "4" | "5"));
     let number = |piece: Option<&str>| {

@@ -3,7 +3,7 @@
 use crate::encoded_word::hex_pair;
 
 /// The octets of a body.
-pub(super) fn decode(encoding: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn decode(encoding: &str, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len());
     match encoding {
         "base64" => base64(body, |octet| out.push(octet)),
