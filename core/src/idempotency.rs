@@ -30,11 +30,10 @@ pub struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// Takes a key of 1 to 255 printable ASCII characters for the given request.
-    pub fn new(key: &str, method_and_path: &str, body: &[u8]) -> Result<Self> {
+    /// Takes a key for the given request; none unless it is 1 to 255 printable ASCII characters.
+    pub fn new(key: &str, method_and_path: &str, body: &[u8]) -> Option<Self> {
         if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-            let detail = "an Idempotency-Key has 1 to 255 printable ASCII characters";
-            return Err(Error::field("", "invalid_idempotency_key", detail));
+            return None;
         }
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(method_and_path.as_bytes());
@@ -42,7 +41,7 @@ impl IdempotencyKey {
         context.update(body);
         let mut request_hash = [0; 32];
         request_hash.copy_from_slice(context.finish().as_ref());
-        Ok(Self { key: key.to_owned(), request_hash })
+        Some(Self { key: key.to_owned(), request_hash })
     }
 }
 

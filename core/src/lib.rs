@@ -36,6 +36,7 @@ pub mod sandbox;
 pub mod scope;
 pub mod spool;
 pub mod suppressions;
+mod text;
 pub mod time;
 pub mod trace;
 pub mod vault;

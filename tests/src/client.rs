@@ -167,6 +167,17 @@ impl Answer {
         errors.iter().filter_map(|error| error["pointer"].as_str()).collect()
     }
 
+    /// Pointers and codes of the faults in a problem, in order of the pointers.
+    pub fn faults(&self) -> Vec<(&str, &str)> {
+        let errors = self.json["errors"].as_array().map_or(&[][..], Vec::as_slice);
+        let mut faults: Vec<_> = errors
+            .iter()
+            .filter_map(|error| Some((error["pointer"].as_str()?, error["code"].as_str()?)))
+            .collect();
+        faults.sort_unstable();
+        faults
+    }
+
     /// A header field.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())

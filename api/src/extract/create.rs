@@ -2,13 +2,11 @@
 
 use axum::{
     extract::{FromRequest, FromRequestParts as _, Request},
-    http::{HeaderMap, request::Parts},
+    http::request::Parts,
 };
 use posthouse_core::{Cx, FieldError, IdempotencyKey};
-use serde::de::DeserializeOwned;
-use utoipa::ToSchema;
 
-use super::{Caller, json};
+use super::{Caller, Input, json};
 use crate::{
     problem::{ApiResult, Problem},
     state::ApiState,
@@ -24,38 +22,37 @@ pub(crate) struct Create<T> {
     pub body: T,
 }
 
-impl<T: DeserializeOwned + ToSchema + Send + 'static> FromRequest<ApiState> for Create<T> {
+impl<T: Input> FromRequest<ApiState> for Create<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &ApiState) -> ApiResult<Self> {
         let (mut parts, body) = request.into_parts();
         let Caller(cx) = Caller::from_request_parts(&mut parts, state).await?;
+        T::require(&cx)?;
         let bytes = json::read(&parts, body, state).await?;
-        let key = idempotency_key(&parts, &bytes)?;
-        let body = json::parse_off_reactor(bytes).await?;
+        let mut faults = Vec::new();
+        let key = idempotency_key(&parts, &bytes, &mut faults);
+        let body = json::parse_input(&cx, bytes, faults).await?;
         Ok(Self { cx: cx.with_idempotency(key), body })
     }
 }
 
-/// The caller's idempotency key, bound to method, path, query and `body`.
-pub(crate) fn idempotency_key(parts: &Parts, body: &[u8]) -> ApiResult<Option<IdempotencyKey>> {
-    let Some(text) = key_text(&parts.headers)? else {
-        return Ok(None);
-    };
+/// The caller's idempotency key, bound to method, path, query and `body`; what is wrong with it is
+/// added to `faults`.
+pub(crate) fn idempotency_key(
+    parts: &Parts,
+    body: &[u8],
+    faults: &mut Vec<FieldError>,
+) -> Option<IdempotencyKey> {
+    let mut values = parts.headers.get_all(HEADER).iter();
+    let value = values.next()?;
     let place = parts.uri.path_and_query().map_or("/", |place| place.as_str());
     let place = format!("{} {place}", parts.method);
-    Ok(Some(IdempotencyKey::new(text, &place, body)?))
-}
-
-fn key_text(headers: &HeaderMap) -> ApiResult<Option<&str>> {
-    let mut values = headers.get_all(HEADER).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
     let text = value.to_str().ok().filter(|_| values.next().is_none());
-    let fault = || {
+    let key = text.and_then(|text| IdempotencyKey::new(text, &place, body));
+    if key.is_none() {
         let detail = "Idempotency-Key stands once and has 1 to 255 printable ASCII characters";
-        Problem::invalid(vec![FieldError::new("", "invalid_idempotency_key", detail)])
-    };
-    text.ok_or_else(fault).map(Some)
+        faults.push(FieldError::new("", "invalid_idempotency_key", detail));
+    }
+    key
 }

@@ -2,8 +2,12 @@
 
 mod body;
 mod caller;
+mod change;
 mod create;
+mod explain;
+mod input;
 mod json;
+mod object;
 mod params;
 mod path;
 
@@ -11,8 +15,15 @@ use posthouse_core::{Id, id};
 
 pub(crate) use body::{RequestMemory, media_type, read as read_body};
 pub(crate) use caller::{Caller, authenticate, peer};
+pub(crate) use change::Change;
 pub(crate) use create::{Create, idempotency_key};
-pub(crate) use json::{Json, parse as parse_json};
+#[cfg(test)]
+pub(crate) use explain::Parsed;
+pub(crate) use input::Input;
+#[cfg(test)]
+pub(crate) use input::survives_wrong_types;
+pub(crate) use json::{off_reactor, parse as parse_json};
+pub(crate) use object::Object;
 pub(crate) use params::{FromParams, Params, Reader};
 pub(crate) use path::{PathId, PathText};
 

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use posthouse_core::{FieldError, page::PageRequest};
+use posthouse_core::{Error, FieldError, page::PageRequest};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
@@ -30,7 +30,7 @@ impl<T: FromParams> FromRequestParts<ApiState> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> ApiResult<Self> {
         let mut reader = Reader::new(parts.uri.query().unwrap_or_default());
         let value = T::from_params(&mut reader);
-        reader.finish()?;
+        Error::unless_empty(reader.into_faults())?;
         Ok(Self(value))
     }
 }
@@ -116,12 +116,12 @@ impl Reader {
         self.faults.push(FieldError::new(format!("/{}", schema::escape(name)), code, detail));
     }
 
-    /// What is left is unknown.
-    pub(crate) fn finish(mut self) -> ApiResult<()> {
+    /// All faults; what is left is unknown.
+    pub(crate) fn into_faults(mut self) -> Vec<FieldError> {
         for (name, _) in std::mem::take(&mut self.pairs) {
             self.fault(&name, "unknown_parameter", "this operation has no such parameter");
         }
-        if self.faults.is_empty() { Ok(()) } else { Err(Problem::invalid(self.faults)) }
+        self.faults
     }
 }
 
@@ -137,13 +137,13 @@ mod tests {
         assert!(reader.time("since").is_some());
         let faults = reader.faults.clone();
         assert_eq!(faults.len(), 2);
-        assert!(reader.finish().is_err());
+        assert_eq!(reader.into_faults().len(), 3);
     }
 
     #[test]
     fn lists_take_commas_and_repetition() {
         let mut reader = Reader::new("types=a,%20b&types=c");
         assert_eq!(reader.list("types"), ["a", "b", "c"]);
-        assert!(reader.finish().is_ok());
+        assert_eq!(reader.into_faults(), []);
     }
 }

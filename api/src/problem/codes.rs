@@ -141,7 +141,8 @@ fn core_advice(code: Code) -> &'static str {
         Code::AlreadyExists => "Choose another name, or use what is there.",
         Code::InUse => "Remove what still needs it first; `detail` says what that is.",
         Code::InvalidInput => {
-            "`errors` lists every fault with a JSON pointer to the field; nothing was stored."
+            "`errors` lists every fault with a JSON pointer to the field; nothing was stored. What \
+             depends on what is stored is only asked when there are no other faults."
         }
         Code::UnknownRecipient => "The domain is served here, and it has no such address.",
         Code::PolicyRejected => "`detail` says which rule.",

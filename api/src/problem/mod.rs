@@ -4,6 +4,7 @@
 //! request id. Causes are logged there, once, and never shown.
 
 mod codes;
+mod faults;
 mod pages;
 
 use std::{any::Any, fmt::Write as _, sync::Arc, time::Duration};
@@ -18,6 +19,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use codes::{HttpCode, ProblemCode};
+pub(crate) use faults::with_content;
 pub(crate) use pages::{__path_describe_problem, describe_problem};
 
 /// Media type of problems.
@@ -128,10 +130,11 @@ impl Problem {
         self.code.status()
     }
 
-    /// The faults as they go out.
+    /// Pointers and codes of the faults as they go out.
     #[cfg(test)]
-    pub(crate) fn faults(&self) -> Vec<ProblemFault> {
-        self.body("req_01k6h3v9x8e7ktq2w5m4n1r0sa".parse().unwrap()).errors
+    pub(crate) fn told(&self) -> Vec<(String, &'static str)> {
+        let body = self.body("req_01k6h3v9x8e7ktq2w5m4n1r0sa".parse().unwrap());
+        body.errors.into_iter().map(|fault| (fault.pointer, fault.code)).collect()
     }
 
     /// Whether the body could not be read at all.
@@ -183,7 +186,10 @@ fn describe(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
+    fn from(mut error: Error) -> Self {
+        if let Error::InvalidInput(errors) = &mut error {
+            faults::remove_repeated(errors);
+        }
         let mut problem = Self::new(ProblemCode::Core(error.code()), error.to_string());
         problem.retry_after = error.retry_after();
         match error {

@@ -2,7 +2,7 @@
 
 use axum::{Json, http::StatusCode};
 use posthouse_core::{
-    Id,
+    Cx, Error, FieldError, Id, Scope,
     accounts::{self, AccountPatch, NewAccount},
     id,
     page::PageRequest,
@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::fields::{PageParams, present, removable};
 use crate::{
     answer::{List, New},
-    extract::{Caller, Create, Json as JsonBody, Params, PathId},
+    extract::{Caller, Change, Create, Input, Params, PathId},
     problem::ApiResult,
     state::ApiState,
 };
@@ -100,7 +100,7 @@ pub(crate) struct NewAccountBody {
     addresses: Option<Vec<String>>,
     /// Password for mail programs and HTTP Basic, at least eight octets; none: only keys get in.
     password: Option<String>,
-    /// Name of the person or application.
+    /// Name of the person or application, at most 500 characters.
     full_name: Option<String>,
     /// `user` by default.
     #[schema(inline)]
@@ -127,6 +127,16 @@ impl From<NewAccountBody> for NewAccount {
     }
 }
 
+impl Input for NewAccountBody {
+    fn require(cx: &Cx) -> Result<(), Error> {
+        cx.require(Scope::AdminWrite)
+    }
+
+    fn faults(self, _: &Cx) -> Vec<FieldError> {
+        accounts::create_faults(&self.into())
+    }
+}
+
 /// Changes of an account (RFC 7396): absent fields stay, null removes.
 #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 #[derive(Debug, Deserialize, ToSchema)]
@@ -141,7 +151,7 @@ pub(crate) struct AccountPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     password: Option<String>,
-    /// Name of the person or application.
+    /// Name of the person or application, at most 500 characters.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     full_name: Option<String>,
@@ -169,6 +179,16 @@ impl From<AccountPatchBody> for AccountPatch {
             retention_seconds: body.retention_seconds,
             quota_bytes: body.quota_bytes,
         }
+    }
+}
+
+impl Input for AccountPatchBody {
+    fn require(cx: &Cx) -> Result<(), Error> {
+        cx.require(Scope::AdminWrite)
+    }
+
+    fn faults(self, _: &Cx) -> Vec<FieldError> {
+        accounts::update_faults(&self.into())
     }
 }
 
@@ -219,11 +239,9 @@ async fn get_account(
     params(("id" = String, Path, description = "Account", example = "acc_01k6h3v9x8e7ktq2w5m4n1r0sa")),
     responses((status = 200, description = "The account as it is now", body = Account)))]
 async fn update_account(
-    Caller(cx): Caller,
-    PathId(account): PathId<id::Account>,
-    JsonBody(patch): JsonBody<AccountPatchBody>,
+    Change { cx, id, patch }: Change<id::Account, AccountPatchBody>,
 ) -> ApiResult<Json<Account>> {
-    Ok(Json(accounts::update(&cx, account, patch.into()).await?.into()))
+    Ok(Json(accounts::update(&cx, id, patch.into()).await?.into()))
 }
 
 /// Delete an account

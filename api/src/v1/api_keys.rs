@@ -2,7 +2,7 @@
 
 use axum::{Json, http::StatusCode};
 use posthouse_core::{
-    Id,
+    Cx, Error, FieldError, Id,
     api_keys::{self, NewApiKey},
     id,
     page::PageRequest,
@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::fields::{PageParams, Time};
 use crate::{
     answer::{List, New},
-    extract::{Caller, Create, Params, PathId},
+    extract::{Caller, Create, Input, Params, PathId},
     problem::ApiResult,
     state::ApiState,
 };
@@ -127,6 +127,16 @@ impl From<NewApiKeyBody> for NewApiKey {
             sandbox: body.sandbox.unwrap_or_default(),
             expires_at: body.expires_at.map(|time| time.0),
         }
+    }
+}
+
+impl Input for NewApiKeyBody {
+    fn require(cx: &Cx) -> Result<(), Error> {
+        api_keys::require_create(cx)
+    }
+
+    fn faults(self, cx: &Cx) -> Vec<FieldError> {
+        api_keys::create_faults(cx, &self.into())
     }
 }
 

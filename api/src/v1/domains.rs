@@ -2,7 +2,7 @@
 
 use axum::{Json, http::StatusCode};
 use posthouse_core::{
-    Id,
+    Cx, Error, FieldError, Id, Scope,
     domains::{self, DomainPatch, NewDomain},
     id,
     page::PageRequest,
@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::fields::{PageParams, present};
 use crate::{
     answer::{List, New},
-    extract::{Caller, Create, Json as JsonBody, Params, PathId},
+    extract::{Caller, Change, Create, Input, Object, Params, PathId},
     problem::ApiResult,
     state::ApiState,
 };
@@ -116,15 +116,15 @@ impl From<domains::Domain> for Domain {
 pub(crate) struct NewDomainBody {
     /// Name; A-labels or Unicode.
     name: String,
-    /// For administrators.
+    /// For administrators, at most 500 characters.
     description: Option<String>,
     /// What follows one of these in a local part is ignored; `+` by default.
     separators: Option<Vec<String>>,
     /// Local parts differ by case; false by default.
     case_sensitive: Option<bool>,
     /// Keys to make.
-    #[schema(inline)]
-    dkim: Option<NewDkim>,
+    #[schema(inline, value_type = Option<NewDkim>)]
+    dkim: Option<Object<NewDkim>>,
 }
 
 /// Keys to make with a domain.
@@ -142,8 +142,18 @@ impl From<NewDomainBody> for NewDomain {
             description: body.description.unwrap_or_default(),
             separators: body.separators,
             case_sensitive: body.case_sensitive.unwrap_or_default(),
-            dkim_algorithms: body.dkim.and_then(|dkim| dkim.algorithms),
+            dkim_algorithms: body.dkim.and_then(|Object(dkim)| dkim.algorithms),
         }
+    }
+}
+
+impl Input for NewDomainBody {
+    fn require(cx: &Cx) -> Result<(), Error> {
+        cx.require(Scope::AdminWrite)
+    }
+
+    fn faults(self, _: &Cx) -> Vec<FieldError> {
+        domains::create_faults(&self.into())
     }
 }
 
@@ -152,7 +162,7 @@ impl From<NewDomainBody> for NewDomain {
 #[serde(deny_unknown_fields)]
 #[schema(as = DomainPatch, example = json!({"disabled": true}))]
 pub(crate) struct DomainPatchBody {
-    /// For administrators.
+    /// For administrators, at most 500 characters.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     description: Option<String>,
@@ -169,6 +179,16 @@ pub(crate) struct DomainPatchBody {
 impl From<DomainPatchBody> for DomainPatch {
     fn from(body: DomainPatchBody) -> Self {
         Self { description: body.description, disabled: body.disabled, separators: body.separators }
+    }
+}
+
+impl Input for DomainPatchBody {
+    fn require(cx: &Cx) -> Result<(), Error> {
+        cx.require(Scope::AdminWrite)
+    }
+
+    fn faults(self, _: &Cx) -> Vec<FieldError> {
+        domains::update_faults(&self.into())
     }
 }
 
@@ -219,11 +239,9 @@ async fn get_domain(
     params(("id" = String, Path, description = "Domain", example = "dom_01k6h3v9x8e7ktq2w5m4n1r0sa")),
     responses((status = 200, description = "The domain as it is now", body = Domain)))]
 async fn update_domain(
-    Caller(cx): Caller,
-    PathId(domain): PathId<id::Domain>,
-    JsonBody(patch): JsonBody<DomainPatchBody>,
+    Change { cx, id, patch }: Change<id::Domain, DomainPatchBody>,
 ) -> ApiResult<Json<Domain>> {
-    Ok(Json(domains::update(&cx, domain, patch.into()).await?.into()))
+    Ok(Json(domains::update(&cx, id, patch.into()).await?.into()))
 }
 
 /// Delete a domain

@@ -42,3 +42,6 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
 pub(crate) fn patient_router() -> OpenApiRouter<ApiState> {
     sandbox::patient_router()
 }
+
+#[cfg(test)]
+mod tests;

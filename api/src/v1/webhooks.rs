@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{Json, http::StatusCode, http::request::Parts};
 use posthouse_core::{
-    Id, id,
+    Cx, Error, FieldError, Id, Scope, id,
     page::PageRequest,
     webhooks::{self, NewWebhook, WebhookPatch},
 };
@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::fields::{PageParams, present};
 use crate::{
     answer::{List, New},
-    extract::{Caller, Create, Json as JsonBody, Params, PathId, idempotency_key},
+    extract::{Caller, Change, Create, Input, Params, PathId, idempotency_key},
     problem::ApiResult,
     state::ApiState,
 };
@@ -141,6 +141,16 @@ impl From<NewWebhookBody> for NewWebhook {
     }
 }
 
+impl Input for NewWebhookBody {
+    fn require(cx: &Cx) -> Result<(), Error> {
+        cx.require(Scope::WebhooksWrite)
+    }
+
+    fn faults(self, cx: &Cx) -> Vec<FieldError> {
+        webhooks::create_faults(cx, &self.into())
+    }
+}
+
 /// Changes of a webhook endpoint (RFC 7396): absent fields stay.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -178,6 +188,16 @@ impl From<WebhookPatchBody> for WebhookPatch {
             headers: body.headers,
             enabled: body.enabled,
         }
+    }
+}
+
+impl Input for WebhookPatchBody {
+    fn require(cx: &Cx) -> Result<(), Error> {
+        cx.require(Scope::WebhooksWrite)
+    }
+
+    fn faults(self, cx: &Cx) -> Vec<FieldError> {
+        webhooks::update_faults(cx, &self.into())
     }
 }
 
@@ -302,11 +322,9 @@ async fn get_webhook(
     params(("id" = String, Path, description = "Endpoint", example = "whk_01k6h3v9x8e7ktq2w5m4n1r0sa")),
     responses((status = 200, description = "The endpoint as it is now", body = Webhook)))]
 async fn update_webhook(
-    Caller(cx): Caller,
-    PathId(webhook): PathId<id::Webhook>,
-    JsonBody(patch): JsonBody<WebhookPatchBody>,
+    Change { cx, id, patch }: Change<id::Webhook, WebhookPatchBody>,
 ) -> ApiResult<Json<Webhook>> {
-    Ok(Json(webhooks::update(&cx, webhook, patch.into()).await?.into()))
+    Ok(Json(webhooks::update(&cx, id, patch.into()).await?.into()))
 }
 
 /// Delete a webhook endpoint
@@ -352,7 +370,9 @@ async fn test_webhook(
     PathId(webhook): PathId<id::Webhook>,
     parts: Parts,
 ) -> ApiResult<New<WebhookTest>> {
-    let cx = cx.with_idempotency(idempotency_key(&parts, &[])?);
+    let mut faults = Vec::new();
+    let cx = cx.with_idempotency(idempotency_key(&parts, &[], &mut faults));
+    Error::unless_empty(faults)?;
     let created = webhooks::test(&cx, webhook).await?;
     let answer = |event_id| (webhook.to_string(), WebhookTest { event_id });
     Ok(New::created(created, "/v1/webhooks", answer).accepted())

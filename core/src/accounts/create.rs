@@ -15,6 +15,7 @@ use crate::{
     idempotency::{self, Begin, Created},
     mailboxes,
     scope::Scope,
+    text,
 };
 
 /// Makes an account with its addresses, password and first mailboxes (I17).
@@ -27,7 +28,7 @@ pub async fn create(cx: &Cx, new: NewAccount) -> Result<Created<Account>> {
         Begin::Replayed(done) => return Ok(done),
         Begin::Fresh(slot) => slot,
     };
-    check(&new)?;
+    Error::unless_empty(create_faults(&new))?;
     let now = cx.now();
     let id = Id::new(now);
     // Hashing takes a while: before the transaction.
@@ -48,7 +49,9 @@ pub async fn create(cx: &Cx, new: NewAccount) -> Result<Created<Account>> {
     Ok(Created::fresh(account))
 }
 
-fn check(new: &NewAccount) -> Result<()> {
+/// Every fault that [`create`] will find without the database. Whether the domain of an address is
+/// served here, and whether an address stands twice by the rules of its domain, it asks later.
+pub fn create_faults(new: &NewAccount) -> Vec<FieldError> {
     let mut faults = Vec::new();
     let name_is_good = (1..=128).contains(&new.name.chars().count())
         && !new.name.chars().any(char::is_control)
@@ -67,7 +70,18 @@ fn check(new: &NewAccount) -> Result<()> {
     if new.quota_bytes.is_some_and(|bytes| bytes <= 0) {
         faults.push(FieldError::new("/quota_bytes", "out_of_range", "must be positive, or null"));
     }
-    if faults.is_empty() { Ok(()) } else { Err(Error::InvalidInput(faults)) }
+    faults.extend(text::fault("/full_name", "invalid_text", &new.full_name));
+    faults.extend(address_faults(&new.addresses));
+    faults
+}
+
+/// Texts that are neither an address nor an `@domain`.
+pub(super) fn address_faults(texts: &[String]) -> Vec<FieldError> {
+    let fault = |(index, text): (usize, &String)| {
+        let detail = split_address(text).err()?;
+        Some(FieldError::new(format!("/addresses/{index}"), "invalid_address", detail))
+    };
+    texts.iter().enumerate().filter_map(fault).collect()
 }
 
 /// Reads addresses and `@domain`s; all faults at once.
@@ -91,21 +105,30 @@ pub(super) async fn parse_addresses(tx: &mut Tx, texts: &[String]) -> Result<Vec
             Err((code, detail)) => faults.push(FieldError::new(pointer, code, detail)),
         }
     }
-    if faults.is_empty() { Ok(addresses) } else { Err(Error::InvalidInput(faults)) }
+    Error::unless_empty(faults)?;
+    Ok(addresses)
+}
+
+/// Local part, none for all of the domain, and domain.
+fn split_address(text: &str) -> Result<(Option<String>, String), String> {
+    match text.strip_prefix('@') {
+        Some(domain) => match posthouse_mail::domain::normalise(domain) {
+            Ok(domain) => Ok((None, domain)),
+            Err(error) => Err(error.to_string()),
+        },
+        None => match Address::parse(text) {
+            Ok(address) => Ok((Some(address.local().to_owned()), address.domain().to_owned())),
+            Err(error) => Err(error.to_string()),
+        },
+    }
 }
 
 type Parsed = std::result::Result<NewAddress, (&'static str, String)>;
 
 async fn parse_address(tx: &mut Tx, text: &str) -> Result<Parsed> {
-    let (local, name) = match text.strip_prefix('@') {
-        Some(domain) => match posthouse_mail::domain::normalise(domain) {
-            Ok(domain) => (None, domain),
-            Err(error) => return Ok(Err(("invalid_address", error.to_string()))),
-        },
-        None => match Address::parse(text) {
-            Ok(address) => (Some(address.local().to_owned()), address.domain().to_owned()),
-            Err(error) => return Ok(Err(("invalid_address", error.to_string()))),
-        },
+    let (local, name) = match split_address(text) {
+        Ok(parts) => parts,
+        Err(detail) => return Ok(Err(("invalid_address", detail))),
     };
     let Some(domain) = domains::store::find_by_name(tx.conn(), &name).await? else {
         let detail = format!("the domain {name} is not served here: create it first");

@@ -1,6 +1,10 @@
 //! Looking at, changing and deleting accounts.
 
-use super::{Account, AccountPatch, create::parse_addresses, store};
+use super::{
+    Account, AccountPatch,
+    create::{address_faults, parse_addresses},
+    store,
+};
 use crate::{
     audit, credentials,
     cx::Cx,
@@ -8,6 +12,7 @@ use crate::{
     id::{self, Id},
     page::{Keyset, Page, PageRequest},
     scope::Scope,
+    text,
 };
 
 /// All accounts, newest first.
@@ -42,7 +47,7 @@ pub async fn find(cx: &Cx, account: Id<id::Account>) -> Result<Account> {
 /// `Forbidden`, `NotFound`, `InvalidInput`, `AlreadyExists`.
 pub async fn update(cx: &Cx, account: Id<id::Account>, patch: AccountPatch) -> Result<Account> {
     cx.require(Scope::AdminWrite)?;
-    check(&patch)?;
+    Error::unless_empty(update_faults(&patch))?;
     let now = cx.now();
     let secrets = credentials::derive(cx.platform(), patch.password.as_deref()).await?;
     let mut tx = cx.begin("accounts.update").await?;
@@ -63,7 +68,9 @@ pub async fn update(cx: &Cx, account: Id<id::Account>, patch: AccountPatch) -> R
     Ok(updated)
 }
 
-fn check(patch: &AccountPatch) -> Result<()> {
+/// Every fault that [`update`] will find without the database. Whether the domain of an address is
+/// served here, and whether an address stands twice by the rules of its domain, it asks later.
+pub fn update_faults(patch: &AccountPatch) -> Vec<FieldError> {
     let mut faults = Vec::new();
     if let Some(detail) = patch.password.as_deref().and_then(credentials::password_fault) {
         faults.push(FieldError::new("/password", "invalid_password", detail));
@@ -74,12 +81,15 @@ fn check(patch: &AccountPatch) -> Result<()> {
     if patch.quota_bytes.flatten().is_some_and(|bytes| bytes <= 0) {
         faults.push(FieldError::new("/quota_bytes", "out_of_range", "must be positive, or null"));
     }
-    let text = patch.login_disabled.as_ref().and_then(Option::as_ref);
-    if text.is_some_and(|text| text.is_empty() || text.len() > 256 || !is_printable_ascii(text)) {
+    let reason = patch.login_disabled.as_ref().and_then(Option::as_ref);
+    if reason.is_some_and(|text| text.is_empty() || text.len() > 256 || !is_printable_ascii(text)) {
         let detail = "the text has 1 to 256 printable ASCII characters (I7)";
         faults.push(FieldError::new("/login_disabled", "invalid_text", detail));
     }
-    if faults.is_empty() { Ok(()) } else { Err(Error::InvalidInput(faults)) }
+    let full_name = patch.full_name.as_deref();
+    faults.extend(full_name.and_then(|name| text::fault("/full_name", "invalid_text", name)));
+    faults.extend(address_faults(patch.addresses.as_deref().unwrap_or_default()));
+    faults
 }
 
 fn is_printable_ascii(text: &str) -> bool {

@@ -8,9 +8,9 @@ pub(crate) mod store;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-pub use create::create;
+pub use create::{create, create_faults};
 pub(crate) use directory::{Directory, DomainInfo, KeyInfo};
-pub use manage::{delete, find, list, update};
+pub use manage::{delete, find, list, update, update_faults};
 
 use crate::id::{self, Id};
 

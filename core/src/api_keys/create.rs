@@ -21,19 +21,16 @@ use crate::{
 /// # Errors
 /// `Forbidden`, `InvalidInput`, `NotFound`.
 pub async fn create(cx: &Cx, new: NewApiKey) -> Result<Created<ApiKeyWithSecret>> {
+    require_create(cx)?;
     let account = new.account.unwrap_or_else(|| cx.account());
-    let is_admin = cx.actor().scopes.has(Scope::AdminWrite);
-    if !is_admin {
-        cx.require(Scope::AccountWrite)?;
-    }
-    if account != cx.account() && !is_admin {
+    if account != cx.account() && !is_admin(cx) {
         return Err(Error::NotFound("account"));
     }
     let slot = match idempotency::begin(cx).await? {
         Begin::Replayed(done) => return Ok(done),
         Begin::Fresh(slot) => slot,
     };
-    let scopes = check(cx, &new)?;
+    let scopes = check(cx, &new).map_err(Error::InvalidInput)?;
     let mut bytes = [0_u8; 32];
     rand::rng().fill_bytes(&mut bytes);
     let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
@@ -57,7 +54,25 @@ pub async fn create(cx: &Cx, new: NewApiKey) -> Result<Created<ApiKeyWithSecret>
     Ok(Created::fresh(created))
 }
 
-fn check(cx: &Cx, new: &NewApiKey) -> Result<Scopes> {
+/// Whether the caller may make keys at all.
+///
+/// # Errors
+/// `Forbidden`.
+pub fn require_create(cx: &Cx) -> Result<()> {
+    if is_admin(cx) { Ok(()) } else { cx.require(Scope::AccountWrite) }
+}
+
+fn is_admin(cx: &Cx) -> bool {
+    cx.actor().scopes.has(Scope::AdminWrite)
+}
+
+/// Every fault that [`create`] will find without the database: what the role of the owner does not
+/// allow, it asks later.
+pub fn create_faults(cx: &Cx, new: &NewApiKey) -> Vec<FieldError> {
+    check(cx, new).err().unwrap_or_default()
+}
+
+fn check(cx: &Cx, new: &NewApiKey) -> Result<Scopes, Vec<FieldError>> {
     let mut faults = Vec::new();
     if new.name.is_empty() || new.name.len() > 128 || new.name.chars().any(char::is_control) {
         let detail = "a name has 1 to 128 octets and no control characters";
@@ -94,11 +109,7 @@ fn check(cx: &Cx, new: &NewApiKey) -> Result<Scopes> {
     if new.expires_at.is_some_and(|at| at <= cx.now()) {
         faults.push(FieldError::new("/expires_at", "in_the_past", "the time has passed"));
     }
-    if faults.is_empty() {
-        Ok(scopes.into_iter().collect())
-    } else {
-        Err(Error::InvalidInput(faults))
-    }
+    if faults.is_empty() { Ok(scopes.into_iter().collect()) } else { Err(faults) }
 }
 
 fn is_sender(text: &str) -> bool {

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-pub use create::create;
+pub use create::{create, create_faults, require_create};
 pub use manage::{delete, find, list};
 
 use crate::id::{self, Account, Id};

@@ -14,6 +14,7 @@ use crate::{
     idempotency::{self, Begin, Created},
     platform::Platform,
     scope::Scope,
+    text,
 };
 
 pub(super) const KEY_PURPOSE: &str = "dkim";
@@ -28,7 +29,7 @@ pub async fn create(cx: &Cx, new: NewDomain) -> Result<Created<Domain>> {
         Begin::Replayed(done) => return Ok(done),
         Begin::Fresh(slot) => slot,
     };
-    let (name, algorithms) = check(&new)?;
+    let (name, algorithms) = check(&new).map_err(Error::InvalidInput)?;
     let now = cx.now();
     // Making an RSA key takes 0.1 s: before the transaction.
     let keys = make_keys(cx.platform(), &algorithms, now.year()).await?;
@@ -45,12 +46,18 @@ pub async fn create(cx: &Cx, new: NewDomain) -> Result<Created<Domain>> {
     Ok(Created::fresh(domain))
 }
 
-fn check(new: &NewDomain) -> Result<(String, Vec<Algorithm>)> {
+/// Every fault that [`create`] will find; that the name is taken only the database knows.
+pub fn create_faults(new: &NewDomain) -> Vec<FieldError> {
+    check(new).err().unwrap_or_default()
+}
+
+fn check(new: &NewDomain) -> Result<(String, Vec<Algorithm>), Vec<FieldError>> {
     let mut faults = Vec::new();
     let name = posthouse_mail::domain::normalise(&new.name).unwrap_or_else(|error| {
         faults.push(FieldError::new("/name", "invalid_domain", error.to_string()));
         String::new()
     });
+    faults.extend(text::fault("/description", "invalid_description", &new.description));
     if let Some(separators) = &new.separators {
         faults.extend(separator_faults(separators));
     }
@@ -67,7 +74,7 @@ fn check(new: &NewDomain) -> Result<(String, Vec<Algorithm>)> {
             )),
         }
     }
-    if faults.is_empty() { Ok((name, algorithms)) } else { Err(Error::InvalidInput(faults)) }
+    if faults.is_empty() { Ok((name, algorithms)) } else { Err(faults) }
 }
 
 /// Faults in a list of separators.

@@ -4,10 +4,11 @@ use super::{Domain, DomainPatch, create::separator_faults, store};
 use crate::{
     audit,
     cx::Cx,
-    error::{Error, Result},
+    error::{Error, FieldError, Result},
     id::{self, Id},
     page::{Keyset, Page, PageRequest},
     scope::Scope,
+    text,
 };
 
 /// All domains, newest first.
@@ -39,10 +40,7 @@ pub async fn find(cx: &Cx, domain: Id<id::Domain>) -> Result<Domain> {
 /// `Forbidden`, `NotFound`, `InvalidInput`.
 pub async fn update(cx: &Cx, domain: Id<id::Domain>, patch: DomainPatch) -> Result<Domain> {
     cx.require(Scope::AdminWrite)?;
-    let faults = patch.separators.as_deref().map(separator_faults).unwrap_or_default();
-    if !faults.is_empty() {
-        return Err(Error::InvalidInput(faults));
-    }
+    Error::unless_empty(update_faults(&patch))?;
     let mut tx = cx.begin("domains.update").await?;
     if !store::update(tx.conn(), domain, &patch, cx.now()).await? {
         return Err(Error::NotFound("domain"));
@@ -53,6 +51,15 @@ pub async fn update(cx: &Cx, domain: Id<id::Domain>, patch: DomainPatch) -> Resu
     tx.commit().await?;
     cx.platform().directory().forget();
     Ok(found)
+}
+
+/// Every fault that [`update`] will find.
+pub fn update_faults(patch: &DomainPatch) -> Vec<FieldError> {
+    let mut faults = patch.separators.as_deref().map(separator_faults).unwrap_or_default();
+    let description = patch.description.as_deref();
+    let fault = |description| text::fault("/description", "invalid_description", description);
+    faults.extend(description.and_then(fault));
+    faults
 }
 
 /// Gives up a domain that no address is in.

@@ -8,8 +8,8 @@ use posthouse_mail::address::LocalPartRules;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-pub use create::create;
-pub use manage::{delete, find, list, update};
+pub use create::{create, create_faults};
+pub use manage::{delete, find, list, update, update_faults};
 
 use crate::id::{self, Id};
 

@@ -116,6 +116,14 @@ impl Error {
         Self::InvalidInput(vec![FieldError::new(pointer, code, detail)])
     }
 
+    /// Refuses a request that has faults.
+    ///
+    /// # Errors
+    /// `InvalidInput`.
+    pub fn unless_empty(faults: Vec<FieldError>) -> Result<()> {
+        if faults.is_empty() { Ok(()) } else { Err(Self::InvalidInput(faults)) }
+    }
+
     /// A fault of ours, from any cause.
     pub fn internal(cause: impl Into<BoxError>) -> Self {
         Self::Internal(cause.into())

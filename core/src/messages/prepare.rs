@@ -63,8 +63,7 @@ pub(super) struct Finished {
 
 /// Checks `new` and makes everything that the writer needs.
 pub(super) async fn prepare(cx: &Cx, mut new: NewMessage) -> Result<Prepared> {
-    check::require_no_faults(cx, &new)?;
-    let inspected = content::inspect(&new.content)?;
+    let inspected = check::require_no_faults(cx, &new)?;
     let sender = check::sender(cx, &new, inspected.as_ref()).await?;
     let duplicates = remove_duplicates(&mut new.recipients);
     let lease = cx.platform().queue().shards.pick()?;

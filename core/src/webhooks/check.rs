@@ -6,13 +6,9 @@ use reqwest::header::{HeaderName, HeaderValue};
 use url::{Host, Url};
 
 use super::guard::{Policy, Ports};
-use crate::{
-    error::{Error, FieldError, Result},
-    events::EventKind,
-};
+use crate::{error::FieldError, events::EventKind, text};
 
 const MAX_URL: usize = 2048;
-const MAX_DESCRIPTION: usize = 500;
 const MAX_TYPES: usize = 100;
 const MAX_HEADERS: usize = 20;
 const MAX_HEADER_VALUE: usize = 1024;
@@ -39,15 +35,11 @@ const RESERVED_PREFIXES: [&str; 2] = ["webhook-", "proxy-"];
 /// Collects the faults of a request.
 #[derive(Default)]
 pub(super) struct Check {
-    faults: Vec<FieldError>,
+    /// All of them.
+    pub faults: Vec<FieldError>,
 }
 
 impl Check {
-    /// All faults at once.
-    pub(super) fn finish(self) -> Result<()> {
-        if self.faults.is_empty() { Ok(()) } else { Err(Error::InvalidInput(self.faults)) }
-    }
-
     fn fault(&mut self, pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) {
         self.faults.push(FieldError::new(pointer, code, detail));
     }
@@ -63,12 +55,8 @@ impl Check {
         }
     }
 
-    pub(super) fn description(&mut self, text: &str) {
-        if text.chars().count() > MAX_DESCRIPTION || text.chars().any(char::is_control) {
-            let detail =
-                format!("a description has at most {MAX_DESCRIPTION} characters, none of control");
-            self.fault("/description", "invalid_description", detail);
-        }
+    pub(super) fn description(&mut self, description: &str) {
+        self.faults.extend(text::fault("/description", "invalid_description", description));
     }
 
     pub(super) fn event_types(&mut self, types: &[String]) {
@@ -169,12 +157,7 @@ pub(super) fn url(text: &str, policy: &Policy) -> Result<Url, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn policy(networks: &[&str]) -> Policy {
-        let networks: Vec<String> = networks.iter().map(|text| (*text).to_owned()).collect();
-        Policy::new(&networks).unwrap()
-    }
+    use super::{super::guard::policy, *};
 
     #[test]
     fn urls_that_lead_inside_are_refused() {
@@ -297,8 +280,7 @@ mod tests {
         check.event_types(&["x".to_owned()]);
         let headers = [("Host", "a"), ("X-A", "1"), ("x-a", "2")];
         check.headers(&headers.map(|(n, v)| (n.to_owned(), v.to_owned())).into());
-        let Err(Error::InvalidInput(faults)) = check.finish() else { panic!("no faults") };
-        let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        let pointers: Vec<_> = check.faults.iter().map(|fault| fault.pointer.as_str()).collect();
         assert_eq!(
             pointers,
             ["/url", "/description", "/event_types/0", "/headers/Host", "/headers/x-a"]

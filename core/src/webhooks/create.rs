@@ -6,7 +6,7 @@ use super::{
 use crate::{
     audit,
     cx::Cx,
-    error::{Error, Result},
+    error::{Error, FieldError, Result},
     id::Id,
     idempotency::{self, Begin, Created},
     scope::Scope,
@@ -39,13 +39,24 @@ pub async fn create(cx: &Cx, new: NewWebhook) -> Result<Created<WebhookWithSecre
     Ok(Created::fresh(created))
 }
 
-fn prepare(cx: &Cx, new: NewWebhook) -> Result<Webhook> {
+/// Every fault that [`create`] will find. Where the name in a URL leads is asked when it is called.
+pub fn create_faults(cx: &Cx, new: &NewWebhook) -> Vec<FieldError> {
+    check(cx, new).1
+}
+
+/// The URL in its normal form, and all faults.
+fn check(cx: &Cx, new: &NewWebhook) -> (Option<String>, Vec<FieldError>) {
     let mut check = Check::default();
     let url = check.url(&new.url, &cx.platform().webhooks().policy);
     check.description(&new.description);
     check.event_types(&new.event_types);
     check.headers(&new.headers);
-    check.finish()?;
+    (url, check.faults)
+}
+
+fn prepare(cx: &Cx, new: NewWebhook) -> Result<Webhook> {
+    let (url, faults) = check(cx, &new);
+    Error::unless_empty(faults)?;
     let now = cx.now();
     Ok(Webhook {
         id: Id::new(now),

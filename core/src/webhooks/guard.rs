@@ -168,14 +168,16 @@ impl Resolve for GuardedResolver {
     }
 }
 
+/// A policy that allows `networks`.
+#[cfg(test)]
+pub(super) fn policy(networks: &[&str]) -> Policy {
+    let networks: Vec<String> = networks.iter().map(|text| (*text).to_owned()).collect();
+    Policy::new(&networks).unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn policy(networks: &[&str]) -> Policy {
-        let networks: Vec<String> = networks.iter().map(|text| (*text).to_owned()).collect();
-        Policy::new(&networks).unwrap()
-    }
 
     #[test]
     fn every_denied_network_is_well_formed() {

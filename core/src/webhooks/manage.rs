@@ -1,10 +1,12 @@
 //! Looking at, changing, testing and deleting endpoints.
 
+use std::collections::BTreeMap;
+
 use super::{SWITCHED_OFF, Webhook, WebhookDelivery, WebhookPatch, check::Check, store};
 use crate::{
     audit,
     cx::{Cx, Tx},
-    error::{Error, Result},
+    error::{Error, FieldError, Result},
     events::{EventKind, NewEvent, WebhookEvent},
     id::{self, Event, Id},
     idempotency::{self, Begin, Created},
@@ -72,29 +74,54 @@ pub async fn update(cx: &Cx, webhook: Id<id::Webhook>, patch: WebhookPatch) -> R
 }
 
 fn apply(cx: &Cx, webhook: &mut Webhook, patch: WebhookPatch) -> Result<()> {
-    let mut check = Check::default();
-    if let Some(url) = &patch.url {
-        webhook.url = check.url(url, &cx.platform().webhooks().policy).unwrap_or_default();
+    for (name, value) in patch.headers.iter().flatten() {
+        match value {
+            Some(value) => webhook.headers.insert(name.clone(), value.clone()),
+            None => webhook.headers.remove(name),
+        };
+    }
+    let (url, faults) = check(cx, &patch, &webhook.headers);
+    Error::unless_empty(faults)?;
+    if let Some(url) = url {
+        webhook.url = url;
     }
     if let Some(description) = patch.description {
-        check.description(&description);
         webhook.description = description;
     }
     if let Some(types) = patch.event_types {
-        check.event_types(&types);
         webhook.event_types = types;
     }
-    if let Some(headers) = patch.headers {
-        for (name, value) in headers {
-            match value {
-                Some(value) => webhook.headers.insert(name, value),
-                None => webhook.headers.remove(&name),
-            };
-        }
-        check.headers(&webhook.headers);
-    }
     webhook.enabled = patch.enabled.unwrap_or(webhook.enabled);
-    check.finish()
+    Ok(())
+}
+
+/// Every fault that [`update`] will find in the patch itself. Whether its header fields and those
+/// that the endpoint has are too many together, or differ by case only, it asks later.
+pub fn update_faults(cx: &Cx, patch: &WebhookPatch) -> Vec<FieldError> {
+    let set = patch.headers.iter().flatten();
+    let set = set.filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect();
+    check(cx, patch, &set).1
+}
+
+/// The URL in its normal form if there is a new one, and all faults; `headers` are those to be.
+fn check(
+    cx: &Cx,
+    patch: &WebhookPatch,
+    headers: &BTreeMap<String, String>,
+) -> (Option<String>, Vec<FieldError>) {
+    let mut check = Check::default();
+    let url = patch.url.as_deref();
+    let url = url.and_then(|url| check.url(url, &cx.platform().webhooks().policy));
+    if let Some(description) = &patch.description {
+        check.description(description);
+    }
+    if let Some(types) = &patch.event_types {
+        check.event_types(types);
+    }
+    if patch.headers.is_some() {
+        check.headers(headers);
+    }
+    (url, check.faults)
 }
 
 fn emit(tx: &mut Tx, cx: &Cx, webhook: &Webhook, kind: EventKind, reason: &str) -> Id<Event> {

@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
-pub use create::create;
+pub use create::{create, create_faults};
 pub(crate) use dispatch::run;
-pub use manage::{delete, deliveries, find, list, secret, test, update};
+pub use manage::{delete, deliveries, find, list, secret, test, update, update_faults};
 pub(crate) use store::purge;
 
 use crate::{

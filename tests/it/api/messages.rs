@@ -104,11 +104,8 @@ async fn raw_messages_keep_their_octets() {
     };
     let good = "From: alice@example.test\r\n\r\nx\r\n";
     let answer = post("to=bad&from=x%0d%0ay&tags=%0a&colour=1", good).await;
-    assert_eq!(answer.expect_problem(422, "invalid_input").pointers(), ["/colour"]);
-    let answer = post("to=bad&from=x%0d%0ay&tags=%0a", good).await;
     let answer = answer.expect_problem(422, "invalid_input");
-    let pointers = answer.pointers();
-    assert!(["/to/0", "/from", "/tags/0"].iter().all(|one| pointers.contains(one)), "{answer:?}");
+    assert_eq!(answer.pointers(), ["/colour", "/from", "/to/0", "/tags/0"]);
     for bad in [
         "From: alice@example.test\r\n\r\na\rb\r\n",
         "From: a@example.test\r\nFrom: b@example.test\r\n\r\nx",

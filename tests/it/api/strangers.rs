@@ -43,6 +43,15 @@ impl Operation {
         self.path.replace("{id}", id).replace("{path}", "1")
     }
 
+    /// Asks with a body that is full of faults, if there is one.
+    async fn ask_wrongly(&self, client: &Client, id: &str) -> Option<Answer> {
+        let kind = self.content_type.as_deref()?;
+        let body = r#"{"from": 7, "name": "", "url": "http://10.0.0.1/", "x": 1"#;
+        let path = format!("{}?x=1", self.place(id));
+        let request = client.request(self.method.clone(), &path);
+        Some(request.header("Idempotency-Key", "").body(kind, body).send().await)
+    }
+
     async fn ask(&self, client: &Client, id: &str) -> Answer {
         let mut path = self.place(id);
         if path.ends_with("/wait") {
@@ -98,6 +107,9 @@ async fn every_operation_refuses_strangers() {
         let answer = answer.expect_problem(401, "unauthenticated");
         assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer"));
         operation.ask(&wrong, id).await.expect_problem(401, "invalid_credentials");
+        if let Some(answer) = operation.ask_wrongly(&wrong, id).await {
+            answer.expect_problem(401, "invalid_credentials");
+        }
     }
     app.stop().await;
 }
@@ -122,6 +134,10 @@ async fn every_operation_needs_its_scope_and_says_which() {
         let detail = answer["detail"].as_str().unwrap();
         let named = scopes.iter().any(|scope| detail.contains(scope.as_str()));
         assert!(named, "{}: {detail}", operation.id);
+        // Nor does it tell the faults of what they sent.
+        if let Some(answer) = operation.ask_wrongly(&client, things.fitting(&operation)).await {
+            answer.expect_problem(403, "forbidden");
+        }
     }
     app.stop().await;
 }

@@ -186,7 +186,9 @@ impl ToSchema for AddressInput {
 
 impl PartialSchema for AddressesInput {
     fn schema() -> RefOr<Schema> {
-        let list = ArrayBuilder::new().items(Ref::from_schema_name(AddressInput::name()));
+        let list = ArrayBuilder::new()
+            .items(Ref::from_schema_name(AddressInput::name()))
+            .max_items(Some(MAX_ADDRESSES));
         let either = OneOfBuilder::new()
             .item(text_schema())
             .item(Ref::from_schema_name(NamedInput::name()))

@@ -18,6 +18,7 @@ use super::{
     address::{self, AddressInput, AddressesInput},
     input::{self, Disposition, NewFile},
 };
+use crate::extract::Object;
 
 /// Base64 with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -141,9 +142,11 @@ impl Faults {
         address.map_err(|error| self.0.push(address::fault(pointer.to_owned(), error))).ok()
     }
 
-    fn files(&mut self, files: Option<Vec<NewFile>>, pointer: &str) -> Vec<File> {
+    fn files(&mut self, files: Option<Vec<Object<NewFile>>>, pointer: &str) -> Vec<File> {
         let numbered = files.unwrap_or_default().into_iter().enumerate();
-        numbered.map(|(index, file)| self.file(file, &format!("{pointer}/{index}"))).collect()
+        numbered
+            .map(|(index, Object(file))| self.file(file, &format!("{pointer}/{index}")))
+            .collect()
     }
 
     fn file(&mut self, file: NewFile, pointer: &str) -> File {
@@ -178,7 +181,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 
 /// Stands in for an address that was refused; never gets further than here.
 #[expect(clippy::expect_used, reason = "a constant address of ours")]
-fn nobody() -> NamedAddress {
+pub(super) fn nobody() -> NamedAddress {
     NamedAddress::parse("nobody@invalid.example").expect("a valid address")
 }
 

@@ -13,7 +13,7 @@ use utoipa::{
 };
 
 use super::address::{AddressInput, AddressesInput};
-use crate::v1::fields::Time;
+use crate::{extract::Object, v1::fields::Time};
 
 /// A message to send.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -43,9 +43,11 @@ pub(crate) struct NewMessage {
     /// Body as HTML.
     pub html: Option<String>,
     /// Further forms of the body, such as a calendar invitation.
-    pub alternatives: Option<Vec<NewFile>>,
+    #[schema(value_type = Option<Vec<NewFile>>)]
+    pub alternatives: Option<Vec<Object<NewFile>>>,
     /// Files; those with a `content_id` can be shown in the HTML as `cid:…`.
-    pub attachments: Option<Vec<NewFile>>,
+    #[schema(value_type = Option<Vec<NewFile>>)]
+    pub attachments: Option<Vec<Object<NewFile>>>,
     /// Further header fields.
     pub headers: Option<HeaderFields>,
     /// Labels of the caller, in every event of the message; at most 20.

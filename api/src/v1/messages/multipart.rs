@@ -14,11 +14,11 @@ use utoipa::ToSchema;
 use super::{
     input::NewMessage,
     output::Submission,
-    send::{converted, submit},
+    send::{converted, faults as content_faults, submit},
 };
 use crate::{
     answer::New,
-    extract::{Caller, idempotency_key, media_type, parse_json, read_body},
+    extract::{Caller, idempotency_key, media_type, off_reactor, parse_json, read_body},
     problem::{ApiResult, HttpCode, Problem},
     schema,
     state::ApiState,
@@ -60,14 +60,22 @@ impl FromRequest<ApiState> for MultipartRequest {
             return Err(Problem::http(HttpCode::UnsupportedMediaType, detail));
         }
         let bytes = read_body(&parts, body, state).await?;
-        let form = Form::read(&parts, bytes).await?;
-        let key = idempotency_key(&parts, &form.fingerprint.finish())?;
-        let message = form.message.ok_or_else(|| {
+        let Form { message, mut files, fingerprint, mut faults } =
+            Form::read(&parts, bytes).await?;
+        let key = idempotency_key(&parts, &fingerprint.finish(), &mut faults);
+        let Some(message) = message else {
             let detail = "the part message is required";
-            Problem::invalid(vec![FieldError::new("/message", "missing_field", detail)])
-        })?;
-        let message = parse_json(&message)?;
-        Ok(Self { cx: cx.with_idempotency(key), message, files: form.files })
+            faults.push(FieldError::new("/message", "missing_field", detail));
+            return Err(Problem::invalid(faults));
+        };
+        let asked = cx.clone();
+        let (message, files) = off_reactor(message.len(), move || {
+            let content = |body| content_faults(&asked, body, std::mem::take(&mut files));
+            let message = parse_json(&message)?.whole(faults, content)?;
+            Ok((message, files))
+        })
+        .await?;
+        Ok(Self { cx: cx.with_idempotency(key), message, files })
     }
 }
 
@@ -107,16 +115,12 @@ impl Form {
             let next =
                 multipart.next_field().await.map_err(|error| unreadable(&error.body_text()))?;
             let Some(field) = next else {
-                return form.finish();
+                return Ok(form);
             };
             form.take(field).await?;
         }
         form.faults.push(FieldError::new("", "too_many", "there are too many parts"));
-        form.finish()
-    }
-
-    fn finish(self) -> ApiResult<Self> {
-        if self.faults.is_empty() { Ok(self) } else { Err(Problem::invalid(self.faults)) }
+        Ok(form)
     }
 
     async fn take(&mut self, field: Field<'_>) -> ApiResult<()> {

@@ -3,7 +3,7 @@
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use bytes::Bytes;
 use posthouse_core::{
-    Cx, Scope,
+    Cx, FieldError, Scope,
     messages::{Content, MAX_RECIPIENTS, NewMessage, Options, Protocol},
 };
 use posthouse_mail::{
@@ -14,14 +14,14 @@ use time::OffsetDateTime;
 use utoipa::IntoParams;
 
 use super::{
-    draft::{Converted, Faults},
+    draft::{Converted, Faults, nobody},
     output::Submission,
     send::submit,
 };
 use crate::{
     answer::New,
-    extract::{Caller, FromParams, Params, Reader, idempotency_key, media_type, read_body},
-    problem::{ApiResult, HttpCode, Problem},
+    extract::{Caller, FromParams, Reader, idempotency_key, media_type, read_body},
+    problem::{ApiResult, HttpCode, Problem, with_content},
     state::ApiState,
 };
 
@@ -79,6 +79,8 @@ pub(crate) struct RawRequest {
     cx: Cx,
     params: RawParams,
     content: Bytes,
+    /// Of the query and the header fields.
+    faults: Vec<FieldError>,
 }
 
 impl FromRequest<ApiState> for RawRequest {
@@ -89,14 +91,16 @@ impl FromRequest<ApiState> for RawRequest {
         let Caller(cx) = Caller::from_request_parts(&mut parts, state).await?;
         // Before the upload; the operation asks again.
         cx.require(Scope::Send)?;
-        let Params(params) = Params::from_request_parts(&mut parts, state).await?;
+        let mut reader = Reader::new(parts.uri.query().unwrap_or_default());
+        let params = RawParams::from_params(&mut reader);
+        let mut faults = reader.into_faults();
         if media_type(&parts.headers).as_deref() != Some("message/rfc822") {
             let detail = "this operation takes Content-Type: message/rfc822";
             return Err(Problem::http(HttpCode::UnsupportedMediaType, detail));
         }
         let content = read_body(&parts, body, state).await?;
-        let key = idempotency_key(&parts, &content)?;
-        Ok(Self { cx: cx.with_idempotency(key), params, content })
+        let key = idempotency_key(&parts, &content, &mut faults);
+        Ok(Self { cx: cx.with_idempotency(key), params, content, faults })
     }
 }
 
@@ -111,24 +115,31 @@ impl FromRequest<ApiState> for RawRequest {
     responses((status = 202, description = "It was taken for delivery", body = Submission,
         headers(("Location" = String, description = "Where it is")))))]
 pub(crate) async fn send_raw_message(request: RawRequest) -> ApiResult<New<Submission>> {
-    let RawRequest { cx, params, content } = request;
-    submit(&cx, convert(params, content)).await
+    let RawRequest { cx, params, content, faults } = request;
+    let mut converted = convert(params, content);
+    converted.faults = with_content(faults, converted.faults);
+    submit(&cx, converted).await
 }
+
+/// Stands in for a message that was refused; never gets further than here.
+const STAND_IN: &[u8] = b"From: nobody@invalid.example\r\nTo: nobody@invalid.example\r\n\r\n";
 
 fn convert(params: RawParams, content: Bytes) -> Converted {
     let mut faults = Faults::default();
     let mail_from = faults.reverse_path(params.from.as_deref(), "/from");
     let content = normalise_line_ends(content.into()).unwrap_or_else(|error| {
         faults.add("", "bare_line_end", &error.to_string());
-        Vec::new()
+        STAND_IN.to_vec()
     });
     let recipients = if params.to.is_empty() {
         header_recipients(&content, &mut faults)
     } else {
         let given = params.to.iter().enumerate();
-        given
-            .filter_map(|(index, text)| faults.plain_address(text, &format!("/to/{index}")))
-            .collect()
+        let read = |(index, text): (usize, &String)| {
+            let address = faults.plain_address(text, &format!("/to/{index}"));
+            address.unwrap_or_else(|| nobody().address)
+        };
+        given.map(read).collect()
     };
     let options = Options {
         tags: params.tags,
@@ -157,7 +168,8 @@ fn header_recipients(content: &[u8], faults: &mut Faults) -> Vec<Address> {
             continue;
         }
         for found in parse_address_list(value).addresses {
-            recipients.extend(faults.plain_address(&found.email, &format!("/header/{name}")));
+            let address = faults.plain_address(&found.email, &format!("/header/{name}"));
+            recipients.push(address.unwrap_or_else(|| nobody().address));
         }
     }
     recipients

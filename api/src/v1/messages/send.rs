@@ -1,6 +1,7 @@
 //! `POST /v1/messages`: a message as JSON.
 
-use posthouse_core::{Cx, Error, Scope, messages};
+use posthouse_core::{Cx, Error, FieldError, Scope, messages};
+use posthouse_mail::compose::File;
 
 use super::{
     draft::{self, Converted},
@@ -9,9 +10,19 @@ use super::{
 };
 use crate::{
     answer::New,
-    extract::Create,
-    problem::{ApiResult, Problem},
+    extract::{Create, Input},
+    problem::{ApiResult, Problem, with_content},
 };
+
+impl Input for input::NewMessage {
+    fn require(cx: &Cx) -> Result<(), Error> {
+        cx.require(Scope::Send)
+    }
+
+    fn faults(self, cx: &Cx) -> Vec<FieldError> {
+        faults(cx, self, Vec::new())
+    }
+}
 
 /// Send a message
 ///
@@ -29,10 +40,7 @@ pub(crate) async fn send_message(
 }
 
 /// Converts off the reactor: attachments may be large.
-pub(super) async fn converted(
-    body: input::NewMessage,
-    files: Vec<posthouse_mail::compose::File>,
-) -> ApiResult<Converted> {
+pub(super) async fn converted(body: input::NewMessage, files: Vec<File>) -> ApiResult<Converted> {
     if body.attachments.is_none() && body.alternatives.is_none() {
         return Ok(draft::convert(body, files));
     }
@@ -40,15 +48,26 @@ pub(super) async fn converted(
     Ok(job.await.map_err(Error::internal)?)
 }
 
+/// Every fault in the content of a message.
+pub(super) fn faults(cx: &Cx, body: input::NewMessage, files: Vec<File>) -> Vec<FieldError> {
+    all_faults(cx, draft::convert(body, files))
+}
+
+/// Faults of ours and of the core.
+fn all_faults(cx: &Cx, converted: Converted) -> Vec<FieldError> {
+    let Converted { new, faults, single } = converted;
+    let more = messages::faults(cx, &new).into_iter().map(|fault| single.fit(fault));
+    with_content(faults, more.collect())
+}
+
 /// Hands the message to the core, and spells the answer. Faults of ours and of the core are told
 /// together; a request without faults of ours goes to the core at once, which knows replays.
 pub(super) async fn submit(cx: &Cx, converted: Converted) -> ApiResult<New<Submission>> {
     cx.require(Scope::Send)?;
-    let Converted { new, mut faults, single } = converted;
-    if !faults.is_empty() {
-        faults.extend(messages::faults(cx, &new).into_iter().map(|fault| single.fit(fault)));
-        return Err(Problem::invalid(faults));
+    if !converted.faults.is_empty() {
+        return Err(Problem::invalid(all_faults(cx, converted)));
     }
+    let Converted { new, single, .. } = converted;
     let created = messages::submit(cx, new).await.map_err(|error| match error {
         Error::InvalidInput(faults) => {
             Error::InvalidInput(faults.into_iter().map(|fault| single.fit(fault)).collect())

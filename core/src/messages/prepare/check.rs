@@ -2,7 +2,7 @@
 
 use posthouse_mail::{address::Address, message::Inspection};
 
-use super::{Sender, reverse_path};
+use super::{Sender, content, reverse_path};
 use crate::{
     cx::Cx,
     error::{Error, FieldError, Result},
@@ -11,22 +11,32 @@ use crate::{
 
 const MAX_TAGS: usize = 20;
 const MAX_METADATA: usize = 50;
+/// A fault beside others; alone it is an error of its own.
+const TOO_MANY_RECIPIENTS: &str = "too_many_recipients";
 
-/// Refuses a request with faults.
-pub(super) fn require_no_faults(cx: &Cx, new: &NewMessage) -> Result<()> {
-    let faults = faults(cx, new);
-    if !faults.is_empty() {
-        return Err(Error::InvalidInput(faults));
+/// Refuses a request with faults; else gives what the header of a raw message says.
+pub(super) fn require_no_faults(cx: &Cx, new: &NewMessage) -> Result<Option<Inspection>> {
+    let mut faults = Vec::new();
+    let inspected = inspect(cx, new, &mut faults);
+    match faults.as_slice() {
+        [] => Ok(inspected),
+        [fault] if fault.code == TOO_MANY_RECIPIENTS => {
+            Err(Error::TooManyRecipients { limit: MAX_RECIPIENTS })
+        }
+        _ => Err(Error::InvalidInput(faults)),
     }
-    if new.recipients.len() > MAX_RECIPIENTS {
-        return Err(Error::TooManyRecipients { limit: MAX_RECIPIENTS });
-    }
-    Ok(())
 }
 
-/// Every fault of the request itself, so that a door can tell them together with its own.
+/// Every fault of the request itself, so that a door can tell them together with its own. Whether
+/// the caller may send as these addresses is asked later.
 pub fn faults(cx: &Cx, new: &NewMessage) -> Vec<FieldError> {
     let mut faults = Vec::new();
+    inspect(cx, new, &mut faults);
+    faults
+}
+
+fn inspect(cx: &Cx, new: &NewMessage, faults: &mut Vec<FieldError>) -> Option<Inspection> {
+    let inspected = content::inspect(&new.content, faults);
     if let Content::Composed(draft) = &new.content {
         faults.extend(draft.faults().into_iter().map(|fault| FieldError {
             pointer: fault.pointer,
@@ -38,9 +48,13 @@ pub fn faults(cx: &Cx, new: &NewMessage) -> Vec<FieldError> {
         let detail = "a message needs at least one recipient in to, cc or bcc";
         faults.push(FieldError::new("/to", "no_recipients", detail));
     }
-    times(cx, &new.options, &mut faults);
-    labels(&new.options, &mut faults);
-    faults
+    if new.recipients.len() > MAX_RECIPIENTS {
+        let detail = format!("a message has at most {MAX_RECIPIENTS} recipients in to, cc and bcc");
+        faults.push(FieldError::new("", TOO_MANY_RECIPIENTS, detail));
+    }
+    times(cx, &new.options, faults);
+    labels(&new.options, faults);
+    inspected
 }
 
 fn times(cx: &Cx, options: &Options, faults: &mut Vec<FieldError>) {

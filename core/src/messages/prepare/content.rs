@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use super::{Finished, authentication_results, date_field, received, sign, split};
 use crate::{
     accounts::DomainInfo,
-    error::{Error, Result},
+    error::{Error, FieldError, Result},
     messages::{Content, Protocol},
 };
 
@@ -32,26 +32,29 @@ pub(super) struct Job {
     pub inspected: Option<Inspection>,
 }
 
-/// Looks at the header of a raw message.
-pub(super) fn inspect(content: &Content) -> Result<Option<Inspection>> {
+/// Looks at the header of a raw message; adds what is wrong with it to `faults`.
+pub(super) fn inspect(content: &Content, faults: &mut Vec<FieldError>) -> Option<Inspection> {
     let Content::Raw(raw) = content else {
-        return Ok(None);
+        return None;
     };
     if message::has_bare_cr_or_lf(raw) {
         let detail = "lines of a message end in CR LF; this one has a CR or LF alone";
-        return Err(Error::field("", "bare_line_end", detail));
+        faults.push(FieldError::new("", "bare_line_end", detail));
+        return None;
     }
-    let inspected = message::inspect(raw)
-        .map_err(|error| Error::field("", "invalid_message", error.to_string()))?;
+    let inspected = message::inspect(raw);
+    let inspected = inspected
+        .map_err(|error| faults.push(FieldError::new("", "invalid_message", error.to_string())))
+        .ok()?;
     if inspected.has_return_path {
         let detail = "a submitted message has no Return-Path field";
-        return Err(Error::field("", "return_path", detail));
+        faults.push(FieldError::new("", "return_path", detail));
     }
     if inspected.received_count > crate::inbound::MAX_RECEIVED {
         let detail = "the message has too many Received fields: it is in a loop";
-        return Err(Error::field("", "mail_loop", detail));
+        faults.push(FieldError::new("", "mail_loop", detail));
     }
-    Ok(Some(inspected))
+    Some(inspected)
 }
 
 /// Makes the octets that go out. Takes a while (RSA): not for the reactor.

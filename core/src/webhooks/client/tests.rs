@@ -20,8 +20,7 @@ fn client_with_roots(
     answers: &'static [&'static str],
     roots: RootCertStore,
 ) -> Client {
-    let networks: Vec<String> = allowed.iter().map(|text| (*text).to_owned()).collect();
-    let policy = Arc::new(Policy::new(&networks).unwrap());
+    let policy = Arc::new(super::super::guard::policy(allowed));
     let asked = Arc::new(AtomicUsize::new(0));
     let lookup: Lookup = Arc::new(move |_| {
         let turn = asked.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
