@@ -1,9 +1,11 @@
 //! Answers that several operations give.
 
+use std::convert::Infallible;
+
 use axum::{
     Json,
     http::{HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
 use posthouse_core::{Created, page::Page};
 use serde::Serialize;
@@ -48,6 +50,20 @@ impl<T> List<T> {
             next_cursor: None,
             prev_cursor: None,
         })
+    }
+}
+
+/// Whether an earlier request with the same key did it.
+pub(crate) struct Replayed(pub bool);
+
+impl IntoResponseParts for Replayed {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Infallible> {
+        if self.0 {
+            parts.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        Ok(parts)
     }
 }
 

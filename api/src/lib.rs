@@ -6,6 +6,7 @@
 
 mod answer;
 mod binary;
+mod csv;
 mod docs;
 mod extract;
 mod meta;
@@ -15,6 +16,7 @@ mod problem;
 mod schema;
 mod serve;
 mod state;
+mod unsubscribe;
 mod v1;
 
 use axum::{Router, extract::DefaultBodyLimit, routing::get};
@@ -48,7 +50,10 @@ fn documented_routes(state: &ApiState) -> OpenApiRouter<ApiState> {
 }
 
 fn hasty_routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().merge(meta::router()).nest("/v1", v1::router())
+    OpenApiRouter::new()
+        .merge(meta::router())
+        .merge(unsubscribe::router())
+        .nest("/v1", v1::router())
 }
 
 /// The same routes without what surrounds them, for the document.

@@ -11,6 +11,9 @@ const MIB: u64 = 1024 * 1024;
 pub struct Config {
     /// Name of this server in EHLO, Received and Message-ID, in A-label form.
     pub hostname: String,
+    /// Where people reach the HTTP API, such as `https://mail.example.com`, without a slash at the
+    /// end; none: the hostname over HTTPS.
+    pub public_url: Option<String>,
     /// Largest message taken at any door, in octets.
     pub message_size_limit: u64,
     /// Where outgoing mail goes.
@@ -100,10 +103,18 @@ pub fn default_webhook_retry_schedule() -> Vec<Duration> {
         .to_vec()
 }
 
+impl Config {
+    /// Where links in mail lead.
+    pub fn public_url(&self) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("https://{}", self.hostname))
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             hostname: "localhost".to_owned(),
+            public_url: None,
             message_size_limit: 100 * MIB,
             delivery: Delivery {
                 sandbox: false,

@@ -19,6 +19,7 @@ mod nodes;
 mod outbound;
 mod smtp_server;
 mod submission;
+mod suppressions;
 mod webhooks;
 
 posthouse_tests::postgres_keeper!();

@@ -17,6 +17,7 @@ const TAGS: &[(&str, &str)] = &[
     ("events", "The event log: everything that happened, in order."),
     ("webhooks", "Events, sent to your server."),
     ("queue", "The outgoing queue."),
+    ("suppressions", "Recipients that are not written to, and unsubscribing."),
     ("mail", "Mailboxes and the mail in them."),
     ("sandbox", "Outgoing mail that never leaves the server: for development and tests."),
     ("domains", "Domains that are served here."),

@@ -12,6 +12,9 @@ mod messages;
 mod queue;
 mod sandbox;
 mod stream;
+mod suppression_files;
+mod suppression_shapes;
+mod suppressions;
 mod webhook_docs;
 mod webhook_examples;
 mod webhook_shapes;
@@ -30,6 +33,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(events::router())
         .merge(webhooks::router())
         .merge(queue::router())
+        .merge(suppressions::router())
         .merge(mailboxes::router())
         .merge(mail::router())
         .merge(sandbox::router())

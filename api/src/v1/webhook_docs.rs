@@ -18,7 +18,8 @@ use utoipa::{
 use super::{
     webhook_examples::example,
     webhook_shapes::{
-        DeliveryEventData, MailEventData, MessageEventData, SuppressionEventData, WebhookEventData,
+        DeliveryEventData, MailEventData, MessageEventData, SuppressionEventData,
+        UnsubscribeEventData, WebhookEventData,
     },
 };
 
@@ -29,6 +30,7 @@ pub(crate) fn describe_webhooks(document: &mut OpenApi) {
     add::<DeliveryEventData>(components);
     add::<MailEventData>(components);
     add::<SuppressionEventData>(components);
+    add::<UnsubscribeEventData>(components);
     add::<WebhookEventData>(components);
     let mut paths = PathsBuilder::new();
     for kind in EventKind::ALL.iter().copied() {
@@ -56,6 +58,7 @@ pub(super) fn data_schema(kind: EventKind) -> String {
         | EventKind::DeliveryFailed
         | EventKind::DeliverySuppressed
         | EventKind::DeliveryExpired => DeliveryEventData::name(),
+        EventKind::RecipientUnsubscribed => UnsubscribeEventData::name(),
         EventKind::SuppressionCreated | EventKind::SuppressionDeleted => {
             SuppressionEventData::name()
         }

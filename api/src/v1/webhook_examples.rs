@@ -4,7 +4,7 @@ use posthouse_core::{
     Id,
     events::{
         DeliveryEvent, DeliveryRef, EventKind, MailEnvelope, MailEvent, MessageEvent,
-        SuppressionEvent, WebhookEvent,
+        SuppressionEvent, UnsubscribeEvent, WebhookEvent,
     },
     id::Kind,
 };
@@ -40,6 +40,7 @@ fn data(kind: EventKind) -> Value {
             delivery(None, None, "the recipient is on the suppression list")
         }
         EventKind::DeliveryExpired => delivery(Some(451), Some("4.4.1"), "Try again later"),
+        EventKind::RecipientUnsubscribed => unsubscribed(),
         EventKind::SuppressionCreated | EventKind::SuppressionDeleted => suppression(),
         EventKind::MailReceived => mail(true),
         EventKind::MailCreated => mail(false),
@@ -148,8 +149,20 @@ fn suppression() -> Value {
         suppression_id: id(),
         address: "bob+news@example.net",
         base_address: "bob@example.net",
+        topic: None,
         reason: "bounce",
         delivery_id: Some(id()),
+        expires_at: None,
+    })
+}
+
+fn unsubscribed() -> Value {
+    value(&UnsubscribeEvent {
+        message_id: id(),
+        delivery_id: id(),
+        recipient: "bob@example.net",
+        topic: Some("newsletter"),
+        suppression_id: id(),
     })
 }
 

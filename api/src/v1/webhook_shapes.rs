@@ -210,11 +210,32 @@ pub(super) struct SuppressionEventData {
     address: String,
     /// The base address that is suppressed.
     base_address: String,
-    /// `bounce`, `complaint` or `manual`.
+    /// Only messages of this topic; null: all messages of the account.
+    topic: Option<String>,
+    /// `bounce`, `complaint`, `unsubscribe` or `manual`.
     #[schema(example = "bounce")]
     reason: String,
     /// The delivery that gave the reason.
     delivery_id: Option<String>,
+    /// It suppresses until then; null: for good.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}
+
+/// What `recipient.unsubscribed` says.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct UnsubscribeEventData {
+    /// The message whose link was used.
+    message_id: String,
+    /// The delivery to the recipient.
+    delivery_id: String,
+    /// Address of the envelope.
+    recipient: String,
+    /// What the recipient does not want any more; null: any message of the account.
+    topic: Option<String>,
+    /// The entry of the suppression list.
+    suppression_id: String,
 }
 
 /// What `webhook.*` events say.

@@ -30,6 +30,7 @@ kinds! {
     DeliveryFailed "delivery.failed" "The recipient's server refused the message for good.";
     DeliverySuppressed "delivery.suppressed" "Not sent: the recipient is on the suppression list.";
     DeliveryExpired "delivery.expired" "The last attempt failed; there will be no other.";
+    RecipientUnsubscribed "recipient.unsubscribed" "A recipient used the unsubscribe link of a message.";
     SuppressionCreated "suppression.created" "A recipient was put on the suppression list.";
     SuppressionDeleted "suppression.deleted" "A recipient was taken off the suppression list.";
     MailReceived "mail.received" "A message came in and is in a mailbox.";

@@ -14,7 +14,7 @@ pub use kinds::{EventKind, matches_any};
 pub use list::{Filter, after, list, list_for_message, newest_seq};
 pub use payloads::{
     DeliveryEvent, DeliveryRef, MailEnvelope, MailEvent, MessageEvent, SuppressionEvent,
-    WebhookEvent,
+    UnsubscribeEvent, WebhookEvent,
 };
 
 use crate::id::{self, Account, Id, Message};

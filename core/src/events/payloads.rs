@@ -145,10 +145,30 @@ pub struct SuppressionEvent<'a> {
     pub address: &'a str,
     /// The base address that is suppressed.
     pub base_address: &'a str,
-    /// `bounce`, `complaint` or `manual`.
+    /// Only messages of this topic; none: all messages of the account.
+    pub topic: Option<&'a str>,
+    /// `bounce`, `complaint`, `unsubscribe` or `manual`.
     pub reason: &'a str,
     /// The delivery that gave the reason.
     pub delivery_id: Option<Id<Delivery>>,
+    /// It suppresses until then; none: for good.
+    #[serde(with = "crate::time::millis::option")]
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// `recipient.unsubscribed`.
+#[derive(Debug, Clone, Serialize)]
+pub struct UnsubscribeEvent<'a> {
+    /// The message whose link was used.
+    pub message_id: Id<Message>,
+    /// The delivery to the recipient.
+    pub delivery_id: Id<Delivery>,
+    /// Address of the envelope.
+    pub recipient: &'a str,
+    /// What the recipient does not want any more; none: any message of the account.
+    pub topic: Option<&'a str>,
+    /// The entry of the suppression list.
+    pub suppression_id: Id<Suppression>,
 }
 
 /// `webhook.disabled`, `webhook.test`.

@@ -71,8 +71,17 @@ pub struct Options {
     pub save_to_sent: bool,
     /// Goes to the sandbox, never out.
     pub sandbox: bool,
+    /// The recipient can unsubscribe by a link in the header.
+    pub unsubscribe: Option<Unsubscribe>,
     /// How it came, for the Received field.
     pub protocol: Protocol,
+}
+
+/// What the recipient of a message can unsubscribe from.
+#[derive(Debug, Clone, Default)]
+pub struct Unsubscribe {
+    /// Messages of this topic, which is also the message's own; none: all messages of the account.
+    pub topic: Option<String>,
 }
 
 /// How a message came to us.

@@ -2,6 +2,7 @@
 
 pub(super) mod check;
 mod content;
+mod unsubscribe;
 
 use std::{
     collections::HashSet,
@@ -67,8 +68,9 @@ pub(super) async fn prepare(cx: &Cx, mut new: NewMessage) -> Result<Prepared> {
     let sender = check::sender(cx, &new, inspected.as_ref()).await?;
     let duplicates = remove_duplicates(&mut new.recipients);
     let lease = cx.platform().queue().shards.pick()?;
-    let NewMessage { recipients, content, options, .. } = new;
+    let NewMessage { recipients, mut content, options, .. } = new;
     let id = Id::in_shard(cx.now(), lease.shard);
+    unsubscribe::add_fields(cx, id, &recipients, &options, &mut content)?;
     let job = content::Job {
         trace: cx.platform().trace_key().seal(Traced::Message(id))?,
         now: cx.now(),
@@ -182,6 +184,8 @@ fn rows(
 ) -> (Submission, Vec<Entry>) {
     let now = cx.now();
     let status = if options.scheduled_at.is_some() { "scheduled" } else { "queued" };
+    let topic = options.unsubscribe.as_ref().and_then(|wish| wish.topic.as_deref());
+    let topic: Option<Arc<str>> = topic.map(Arc::from);
     let mut deliveries = Vec::with_capacity(recipients.len());
     let mut entries = Vec::with_capacity(recipients.len());
     for (number, recipient) in (1_u16..).zip(recipients) {
@@ -190,6 +194,7 @@ fn rows(
         let due = options.scheduled_at.unwrap_or(now);
         let mut entry = Entry::new(delivery, cx.account(), &text, due);
         entry.expires = options.expires_at.map_or(i64::MAX, millis);
+        entry.topic.clone_from(&topic);
         entries.push(entry);
         deliveries.push(SubmittedDelivery {
             id: delivery,

@@ -180,7 +180,7 @@ async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> 
         return Ok(());
     }
     let entries = batch.iter_mut().flat_map(|order| &mut order.prepared.entries).collect();
-    suppressions::store::mark(tx.conn(), entries).await?;
+    suppressions::store::mark(tx.conn(), &platform.queue().suppressions, entries, now).await?;
     let rows: Vec<&Prepared> = batch.iter().map(|order| &*order.prepared).collect();
     let stored: Vec<&NewBlob> = rows.iter().map(|row| &row.blob).collect();
     blobs::store::insert(tx.conn(), &stored, now).await?;

@@ -108,6 +108,12 @@ async fn work(platform: &Platform, mut groups: Vec<Vec<Entry>>, slots: &Semaphor
         async move {
             // Never closed; without a permit there would only be one attempt too many.
             let permit = slots.acquire().await;
+            let mut groups = vec![group];
+            if let Err(error) = ask_suppressions(platform, &mut groups).await {
+                tracing::warn!(%error, "suppressions could not be read; trying again");
+                return put_back(platform, groups);
+            }
+            let group = groups.pop().unwrap_or_default();
             let done = deliver_group(platform, group, message).await;
             drop(permit);
             for completed in done {
@@ -118,17 +124,21 @@ async fn work(platform: &Platform, mut groups: Vec<Vec<Entry>>, slots: &Semaphor
     join_all(attempts).await;
 }
 
+/// Asks for what is not known, or may have changed while it waited.
 async fn ask_suppressions(
     platform: &Platform,
     groups: &mut [Vec<Entry>],
 ) -> crate::error::Result<()> {
     let mut unknown: Vec<&mut Entry> = groups.iter_mut().flatten().collect();
-    unknown.retain(|entry| entry.suppressed.is_none());
+    let changes = &platform.queue().suppressions;
+    unknown.retain(|entry| {
+        entry.suppressed.is_none() || !changes.is_current(entry.account, entry.asked)
+    });
     if unknown.is_empty() {
         return Ok(());
     }
     let mut conn = platform.acquire().await?;
-    suppressions::store::mark(&mut conn, unknown).await
+    suppressions::store::mark(&mut conn, changes, unknown, platform.now()).await
 }
 
 /// Contents of the messages: from memory, or read together.

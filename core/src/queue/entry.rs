@@ -27,8 +27,12 @@ pub(crate) struct Entry {
     pub expires: i64,
     pub last_address: Option<IpAddr>,
     pub sandbox: bool,
+    /// What the recipient can unsubscribe from.
+    pub topic: Option<Arc<str>>,
     /// Whether the recipient is suppressed; not known: ask before the attempt.
     pub suppressed: Option<bool>,
+    /// What [`crate::suppressions::Changes`] counted when that was asked.
+    pub asked: u64,
     /// The domain of the recipient is served here; known with `suppressed`.
     pub at_home: bool,
     content: Option<Arc<Held>>,
@@ -50,7 +54,9 @@ impl Entry {
             expires: i64::MAX,
             last_address: None,
             sandbox: false,
+            topic: None,
             suppressed: None,
+            asked: 0,
             at_home: false,
             content: None,
         }

@@ -19,6 +19,8 @@ pub(crate) use entry::{Entry, millis};
 pub(crate) use scheduler::Scheduler;
 pub(crate) use shards::Shards;
 
+use crate::suppressions::Changes;
+
 /// The part of the queue that this node owns.
 /// Nothing runs before [`crate::workers::start`].
 #[derive(Default)]
@@ -27,4 +29,6 @@ pub struct Queue {
     pub(crate) scheduler: Scheduler,
     pub(crate) destinations: Destinations,
     pub(crate) completions: Completions,
+    /// Changes of suppression lists.
+    pub(crate) suppressions: Changes,
 }

@@ -2,11 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::store::{self, NewSuppression};
+use super::{
+    Reason,
+    create::created_event,
+    store::{self, Existing, NewEntry, Written},
+};
 use crate::{
     cx::Tx,
     error::Result,
-    events::{EventKind, NewEvent, SuppressionEvent},
+    events::NewEvent,
     id::{Delivery, Id},
     platform::Platform,
     ports::transport::Reply,
@@ -61,30 +65,27 @@ async fn suppress(
     let now = platform.now();
     let recipients: Vec<&str> = hits.iter().map(|one| &*one.entry.recipient).collect();
     let bases = store::bases(tx.conn(), &recipients).await?;
-    let new: Vec<NewSuppression<'_>> = hits
+    let new: Vec<NewEntry<'_>> = hits
         .iter()
         .zip(&bases)
-        .map(|(one, base)| NewSuppression {
+        .map(|(one, base)| NewEntry {
             id: Id::new(now),
             account: one.entry.account,
             address: &one.entry.recipient,
             base: &base.address,
+            topic: "",
+            reason: Reason::Bounce,
             detail: &one.reply.text,
-            delivery: one.entry.id,
+            delivery: Some(one.entry.id),
+            expires_at: None,
         })
         .collect();
-    let fresh = store::insert_bounces(tx.conn(), &new, now).await?;
+    let written = store::write(tx.conn(), &new, Existing::Keep, now).await?;
     let mut suppressed = HashMap::new();
-    for one in new.iter().filter(|one| fresh.contains(&one.id.uuid())) {
-        let payload = SuppressionEvent {
-            suppression_id: one.id,
-            address: one.address,
-            base_address: one.base,
-            reason: "bounce",
-            delivery_id: Some(one.delivery),
-        };
-        let event = NewEvent::new(one.account, EventKind::SuppressionCreated, now, &payload);
-        suppressed.insert(one.delivery, event.about(one.delivery.message()));
+    for ((one, hit), written) in new.iter().zip(hits).zip(written) {
+        if written == Written::Created {
+            suppressed.insert(hit.entry.id, created_event(one, now));
+        }
     }
     Ok(suppressed)
 }
@@ -96,7 +97,7 @@ fn is_refusal(one: &Decided) -> bool {
 }
 
 /// Whether the reply says clearly that the address is no good.
-fn is_clear(reply: &Reply) -> bool {
+pub(crate) fn is_clear(reply: &Reply) -> bool {
     let Some(code) = reply.code else { return false };
     if matches!(code, 521 | 550 | 551 | 553 | 556) {
         return true;

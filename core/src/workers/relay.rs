@@ -1,9 +1,10 @@
 //! Telling other nodes that accounts have changed, and hearing it from them: one coalesced NOTIFY
 //! every 100 ms, outside of any transaction. Readers that miss one look by themselves a little later.
+//! Changes of suppression lists are heard here too; those are told in their transactions.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgNotification};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +12,7 @@ use crate::{
     error::Result,
     id::{Account, Id},
     platform::Platform,
+    suppressions,
 };
 
 const CHANNEL: &str = "posthouse_accounts";
@@ -34,15 +36,20 @@ pub(super) async fn run(platform: Platform, shutdown: CancellationToken) {
 
 async fn relay(platform: &Platform) -> Result<()> {
     let mut listener = PgListener::connect_with(platform.pool()).await?;
-    listener.listen(CHANNEL).await?;
+    listener.listen_all([CHANNEL, suppressions::CHANNEL]).await?;
+    platform.queue().suppressions.may_have_missed_some();
     let mut changes = platform.wake().subscribe_local();
+    let mut minutes = tokio::time::interval(Duration::from_mins(1));
     let own = platform.queue().shards.node().to_string();
     loop {
         tokio::select! {
-            heard = listener.recv() => {
-                let heard = heard?;
-                hear(platform, heard.payload(), &own);
-            }
+            heard = listener.try_recv() => match heard? {
+                Some(heard) => hear(platform, &heard, &own),
+                // The connection was lost, and is there again.
+                None => platform.queue().suppressions.may_have_missed_some(),
+            },
+            // Should the connection be dead and nobody notice, no list is wrong for long.
+            _ = minutes.tick() => platform.queue().suppressions.may_have_missed_some(),
             news = changes.recv() => {
                 let mut accounts = BTreeSet::new();
                 match news {
@@ -75,8 +82,14 @@ async fn tell(platform: &Platform, own: &str, accounts: &BTreeSet<Id<Account>>) 
     Ok(())
 }
 
-fn hear(platform: &Platform, payload: &str, own: &str) {
-    let mut words = payload.split(' ');
+fn hear(platform: &Platform, heard: &PgNotification, own: &str) {
+    if heard.channel() == suppressions::CHANNEL {
+        return match heard.payload().parse() {
+            Ok(account) => platform.queue().suppressions.changed(account),
+            Err(_) => platform.queue().suppressions.may_have_missed_some(),
+        };
+    }
+    let mut words = heard.payload().split(' ');
     if words.next() == Some(own) {
         return;
     }

@@ -91,6 +91,7 @@ pub(super) fn check(file: file::File, environment: Environment) -> Result<Settin
     let resolvers = resolvers.collect();
     let core = core::Config {
         hostname,
+        public_url: public_url(file.public_url, &mut faults),
         message_size_limit: message_size_limit(&file.limits, &mut faults),
         webhook_allowed_networks: networks(file.webhooks.allowed_networks, &mut faults),
         delivery_connections: file.delivery.connections,
@@ -129,6 +130,18 @@ fn hostname(text: Option<&str>, faults: &mut Faults) -> String {
         return String::new();
     };
     faults.host("hostname", text)
+}
+
+fn public_url(text: Option<String>, faults: &mut Faults) -> Option<String> {
+    let text = text?;
+    let place = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let good = place.is_some_and(|place| {
+        !place.is_empty() && place.bytes().all(|b| b.is_ascii_graphic() && !b"?#<>,@".contains(&b))
+    });
+    let what = "is at most 200 octets of a URL that begins with https:// or http://, \
+                without user name, query and fragment";
+    faults.require(good && text.len() <= 200, "public_url", what);
+    Some(text.trim_end_matches('/').to_owned())
 }
 
 fn node_name(text: Option<String>, machine: Option<String>, faults: &mut Faults) -> String {

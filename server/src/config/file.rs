@@ -15,6 +15,8 @@ use serde::Deserialize;
 pub(crate) struct File {
     /// Name of this server in EHLO, Received and Message-ID. Required.
     pub hostname: Option<String>,
+    /// Where people reach the HTTP API: links in mail lead there. Default: the hostname over HTTPS.
+    pub public_url: Option<String>,
     /// Name of this process, unique among those that share a database; default: the machine's.
     pub node_name: Option<String>,
     /// Roles of this process; default: all.

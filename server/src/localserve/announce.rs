@@ -55,11 +55,16 @@ pub(super) struct Facts {
     pub data_dir: PathBuf,
 }
 
+/// Where a program on this machine reaches the HTTP API.
+pub(super) fn http_url(ip: IpAddr, ports: Ports) -> String {
+    format!("http://{}", SocketAddr::new(reachable(ip), ports.http))
+}
+
 impl From<Facts> for Announcement {
     fn from(facts: Facts) -> Self {
         let Facts { ports, secrets, .. } = facts;
         let host = reachable(facts.ip);
-        let http_url = format!("http://{}", SocketAddr::new(host, ports.http));
+        let http_url = http_url(facts.ip, ports);
         Self {
             docs_url: format!("{http_url}/docs"),
             http_url,

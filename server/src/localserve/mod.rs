@@ -104,6 +104,7 @@ impl Local {
     ) -> Result<AppConfig> {
         let LocalCertificates { cert_file, key_file, .. } = certificates;
         let mut core = self.options.core(self.data.private_directory("blobs")?);
+        core.public_url = Some(announce::http_url(self.options.ip, self.ports));
         core.spool.directory = self.data.private_directory("spool")?;
         Ok(AppConfig {
             node_name: NODE.to_owned(),

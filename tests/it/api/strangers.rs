@@ -181,6 +181,8 @@ impl Things {
         let webhook = json!({"url": "http://127.0.0.1:9/", "event_types": ["*"]});
         let webhook = http.post("/v1/webhooks", webhook).await;
         let webhook = webhook.json["id"].as_str().unwrap_or("whk_none").to_owned();
+        let suppression = json!({"address": "bob@remote.test"});
+        let suppression = http.post("/v1/suppressions", suppression).await.expect(201);
         let first = |list: &Answer| list["data"][0]["id"].as_str().unwrap().to_owned();
         Self(vec![
             ("/messages/", message.id()),
@@ -189,6 +191,7 @@ impl Things {
             ("/domains/", first(&domains)),
             ("/accounts/", account.to_owned()),
             ("/webhooks/", webhook),
+            ("/suppressions/", suppression.id()),
         ])
     }
 

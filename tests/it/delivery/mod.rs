@@ -8,5 +8,5 @@ mod isolation;
 mod retries;
 mod routes;
 mod scheduling;
-mod signatures;
+pub(crate) mod signatures;
 mod tls;

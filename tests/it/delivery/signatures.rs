@@ -10,7 +10,7 @@ use posthouse_tests::{
 use serde_json::json;
 
 /// The other side's check, by a library that the server does not sign with.
-async fn verify(dns: &DnsServer, message: &[u8]) -> Vec<(String, DkimResult)> {
+pub(crate) async fn verify(dns: &DnsServer, message: &[u8]) -> Vec<(String, DkimResult)> {
     let mut server = NameServerConfig::udp_and_tcp(dns.address().ip());
     for connection in &mut server.connections {
         connection.port = dns.address().port();
@@ -26,7 +26,7 @@ async fn verify(dns: &DnsServer, message: &[u8]) -> Vec<(String, DkimResult)> {
     outputs.iter().map(outcome).collect()
 }
 
-async fn publish(app: &App, domain: &str) {
+pub(crate) async fn publish(app: &App, domain: &str) {
     let answer = app.admin().post("/v1/domains", json!({"name": domain})).await.expect(201);
     let mut zone = zone(domain);
     for record in answer["records"].as_array().unwrap() {

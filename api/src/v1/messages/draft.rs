@@ -7,7 +7,7 @@ use base64::{
 };
 use posthouse_core::{
     FieldError,
-    messages::{Content, NewMessage, Options, Protocol, ReversePath},
+    messages::{Content, NewMessage, Options, Protocol, ReversePath, Unsubscribe},
 };
 use posthouse_mail::{
     address::{Address, NamedAddress},
@@ -66,6 +66,7 @@ pub(super) fn convert(input: input::NewMessage, files: Vec<File>) -> Converted {
         expires_at: input.expires_at.map(|time| time.0),
         save_to_sent: input.save_to_sent.unwrap_or_default(),
         sandbox: input.sandbox.unwrap_or_default(),
+        unsubscribe: input.unsubscribe.map(|Object(wish)| Unsubscribe { topic: wish.topic }),
         protocol: Protocol::Http,
     };
     let content = Content::Composed(Box::new(draft));
@@ -181,7 +182,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 
 /// Stands in for an address that was refused; never gets further than here.
 #[expect(clippy::expect_used, reason = "a constant address of ours")]
-pub(super) fn nobody() -> NamedAddress {
+pub(in crate::v1) fn nobody() -> NamedAddress {
     NamedAddress::parse("nobody@invalid.example").expect("a valid address")
 }
 

@@ -68,10 +68,24 @@ pub(crate) struct NewMessage {
     pub message_id: Option<String>,
     /// Reverse-path of the envelope, where reports go; empty: no reports. `from` by default.
     pub mail_from: Option<String>,
+    /// Adds a link to unsubscribe, of the recipient's own, in the header fields List-Unsubscribe and
+    /// List-Unsubscribe-Post (RFC 8058). Such a message has one recipient.
+    #[schema(value_type = Option<Unsubscribe>)]
+    pub unsubscribe: Option<Object<Unsubscribe>>,
     /// Store a copy in the mailbox Sent.
     pub save_to_sent: Option<bool>,
     /// Goes to the sandbox, never out.
     pub sandbox: Option<bool>,
+}
+
+/// What the recipient of a message can unsubscribe from.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"topic": "newsletter"}))]
+pub(crate) struct Unsubscribe {
+    /// Messages of this topic, which is this message's own: 1 to 64 ASCII letters, digits, `.`, `_`
+    /// and `-`. All messages of the account by default.
+    pub topic: Option<String>,
 }
 
 /// A file of a message.

@@ -9,6 +9,8 @@ mod raw;
 mod read;
 mod send;
 
+pub(super) use address::fault as address_fault;
+pub(super) use draft::nobody;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::state::ApiState;

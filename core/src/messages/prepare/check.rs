@@ -2,7 +2,7 @@
 
 use posthouse_mail::{address::Address, message::Inspection};
 
-use super::{Sender, content, reverse_path};
+use super::{Sender, content, reverse_path, unsubscribe};
 use crate::{
     cx::Cx,
     error::{Error, FieldError, Result},
@@ -54,6 +54,7 @@ fn inspect(cx: &Cx, new: &NewMessage, faults: &mut Vec<FieldError>) -> Option<In
     }
     times(cx, &new.options, faults);
     labels(&new.options, faults);
+    unsubscribe::faults(new, faults);
     inspected
 }
 

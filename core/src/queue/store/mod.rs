@@ -58,18 +58,19 @@ pub(crate) async fn insert(
             columns.due.push(entry.due);
             columns.expires.push(row.expires_at);
             columns.sandbox.push(row.message.sandbox);
+            columns.topics.push(entry.topic.as_deref());
         }
     }
     let done = sqlx::query!(
         "INSERT INTO queue (shard, delivery_id, account_id, recipient, status, next_attempt_at,
-             expires_at, sandbox)
+             expires_at, sandbox, topic)
          SELECT new.shard, new.id, new.account, new.recipient, new.status,
-             to_timestamp(new.due / 1000.0), new.expires, new.sandbox
+             to_timestamp(new.due / 1000.0), new.expires, new.sandbox, new.topic
          FROM unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::uuid[], $5::text[], $6::text[],
-             $7::bigint[], $8::timestamptz[], $9::boolean[])
-             AS new (shard, epoch, id, account, recipient, status, due, expires, sandbox)
+             $7::bigint[], $8::timestamptz[], $9::boolean[], $10::text[])
+             AS new (shard, epoch, id, account, recipient, status, due, expires, sandbox, topic)
          JOIN queue_shards AS s
-             ON s.shard = new.shard AND s.epoch = new.epoch AND s.owner = $10",
+             ON s.shard = new.shard AND s.epoch = new.epoch AND s.owner = $11",
         &columns.shards,
         &columns.epochs,
         &columns.ids,
@@ -79,6 +80,7 @@ pub(crate) async fn insert(
         &columns.due,
         &columns.expires as &[Option<OffsetDateTime>],
         &columns.sandbox,
+        &columns.topics as &[Option<&str>],
         node
     )
     .execute(conn)
@@ -97,6 +99,7 @@ struct NewRows<'a> {
     due: Vec<i64>,
     expires: Vec<Option<OffsetDateTime>>,
     sandbox: Vec<bool>,
+    topics: Vec<Option<&'a str>>,
 }
 
 /// What waits in `shard` after the delivery `after`, in order, some thousand at a time.
@@ -107,7 +110,7 @@ pub(super) async fn load_shard(
 ) -> Result<Vec<Entry>> {
     let rows = sqlx::query!(
         "SELECT delivery_id, account_id, recipient, attempts, next_attempt_at, expires_at,
-             last_address, sandbox
+             last_address, sandbox, topic
          FROM queue WHERE shard = $1 AND delivery_id > $2 AND status <> 'on_hold'
          ORDER BY delivery_id LIMIT $3",
         shard,
@@ -123,6 +126,7 @@ pub(super) async fn load_shard(
         entry.expires = row.expires_at.map_or(i64::MAX, millis);
         entry.last_address = row.last_address.and_then(|text| text.parse().ok());
         entry.sandbox = row.sandbox;
+        entry.topic = row.topic.map(Into::into);
         entry
     });
     Ok(entries.collect())
