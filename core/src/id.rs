@@ -108,7 +108,7 @@ impl<K> From<Id<K>> for Uuid {
     }
 }
 
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+pub(crate) const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const NUMBER_BITS: u32 = 12;
 const SHARD_MASK: u128 = 0xff;
 const NUMBER_MASK: u128 = 0xfff;

@@ -13,6 +13,7 @@ pub mod accounts;
 pub mod api_keys;
 mod audit;
 mod blobs;
+mod bounces;
 pub mod config;
 pub mod credentials;
 mod cx;

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::{
     accounts::Directory,
     blobs::Blobs,
+    bounces::TokenKey,
     config::Config,
     credentials::Throttle,
     cx::Tx,
@@ -54,6 +55,7 @@ struct Inner {
     vault: Vault,
     cursor_key: CursorKey,
     trace_key: TraceKey,
+    token_key: TokenKey,
     blobs: Blobs,
     wake: Wake,
     in_flight: Arc<InFlight>,
@@ -70,6 +72,7 @@ impl Platform {
     pub fn new(parts: Parts) -> Result<Self> {
         let cursor_key = CursorKey::new(&parts.vault)?;
         let trace_key = TraceKey::new(&parts.vault)?;
+        let token_key = TokenKey::new(&parts.vault)?;
         let blobs = Blobs::new(&parts.config.blob_store)?;
         let webhooks = Webhooks::new(&parts.config)?;
         let budgets = Budgets::new(&parts.config)?;
@@ -82,6 +85,7 @@ impl Platform {
             vault: parts.vault,
             cursor_key,
             trace_key,
+            token_key,
             blobs,
             wake: Wake::default(),
             in_flight: Arc::default(),
@@ -172,6 +176,10 @@ impl Platform {
 
     pub(crate) fn trace_key(&self) -> &TraceKey {
         &self.0.trace_key
+    }
+
+    pub(crate) fn token_key(&self) -> &TokenKey {
+        &self.0.token_key
     }
 
     pub(crate) fn in_flight(&self) -> &Arc<InFlight> {

@@ -8,6 +8,7 @@
 )]
 
 mod api;
+mod bounces;
 mod delivery;
 mod events;
 mod faults;

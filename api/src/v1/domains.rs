@@ -46,6 +46,10 @@ pub(crate) struct Domain {
     separators: Vec<String>,
     /// Local parts differ by case.
     case_sensitive: bool,
+    /// The reverse-path of what it sends is `alice+<token>@…`: bounces and complaints that carry the
+    /// token are known to be real. Not used where the separators leave no room, or through a smart
+    /// host.
+    bounce_tokens: bool,
     /// Keys that sign its mail.
     dkim_keys: Vec<DkimKey>,
     /// DNS records to publish.
@@ -102,6 +106,7 @@ impl From<domains::Domain> for Domain {
             disabled: domain.disabled,
             separators: domain.separators,
             case_sensitive: domain.case_sensitive,
+            bounce_tokens: domain.bounce_tokens,
             dkim_keys: domain.dkim_keys.into_iter().map(key).collect(),
             records: domain.records.into_iter().map(record).collect(),
             created_at: domain.created_at,
@@ -174,11 +179,20 @@ pub(crate) struct DomainPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     separators: Option<Vec<String>>,
+    /// Reverse-paths carry tokens.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    bounce_tokens: Option<bool>,
 }
 
 impl From<DomainPatchBody> for DomainPatch {
     fn from(body: DomainPatchBody) -> Self {
-        Self { description: body.description, disabled: body.disabled, separators: body.separators }
+        Self {
+            description: body.description,
+            disabled: body.disabled,
+            separators: body.separators,
+            bounce_tokens: body.bounce_tokens,
+        }
     }
 }
 

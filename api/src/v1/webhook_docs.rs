@@ -57,7 +57,11 @@ pub(super) fn data_schema(kind: EventKind) -> String {
         | EventKind::DeliveryDeferred
         | EventKind::DeliveryFailed
         | EventKind::DeliverySuppressed
-        | EventKind::DeliveryExpired => DeliveryEventData::name(),
+        | EventKind::DeliveryExpired
+        | EventKind::DeliveryBounced
+        | EventKind::DeliveryComplained
+        | EventKind::DeliveryExpanded
+        | EventKind::DeliveryUnrecognized => DeliveryEventData::name(),
         EventKind::RecipientUnsubscribed => UnsubscribeEventData::name(),
         EventKind::SuppressionCreated | EventKind::SuppressionDeleted => {
             SuppressionEventData::name()
@@ -179,7 +183,9 @@ mod tests {
         }
         let schemas = &document["components"]["schemas"];
         let mail = example(EventKind::MailReceived);
+        let bounced = example(EventKind::DeliveryBounced);
         let parts = [
+            ("DeliveryEventReport", &bounced["data"]["report"]),
             ("MailEventEnvelope", &mail["data"]["envelope"]),
             ("MailEventHeaders", &mail["data"]["headers"]),
             ("MailEventAttachment", &mail["data"]["attachments"][0]),

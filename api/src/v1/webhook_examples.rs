@@ -3,7 +3,7 @@
 use posthouse_core::{
     Id,
     events::{
-        DeliveryEvent, DeliveryRef, EventKind, MailEnvelope, MailEvent, MessageEvent,
+        DeliveryEvent, DeliveryRef, EventKind, MailEnvelope, MailEvent, MessageEvent, ReportRef,
         SuppressionEvent, UnsubscribeEvent, WebhookEvent,
     },
     id::Kind,
@@ -40,6 +40,18 @@ fn data(kind: EventKind) -> Value {
             delivery(None, None, "the recipient is on the suppression list")
         }
         EventKind::DeliveryExpired => delivery(Some(451), Some("4.4.1"), "Try again later"),
+        EventKind::DeliveryBounced => {
+            reported(delivery(Some(550), Some("5.1.1"), "550 5.1.1 No such user"), None)
+        }
+        EventKind::DeliveryComplained => {
+            let text = "complaint (abuse), reported by Feedback/1.0";
+            reported(delivery(None, None, text), Some("abuse"))
+        }
+        EventKind::DeliveryExpanded => reported(delivery(None, Some("2.0.0"), ""), None),
+        EventKind::DeliveryUnrecognized => {
+            let text = "a mail that is no usable report came to the address for reports";
+            reported(delivery(None, None, text), None)
+        }
         EventKind::RecipientUnsubscribed => unsubscribed(),
         EventKind::SuppressionCreated | EventKind::SuppressionDeleted => suppression(),
         EventKind::MailReceived => mail(true),
@@ -98,7 +110,18 @@ fn delivery(smtp_code: Option<u16>, enhanced_code: Option<&str>, reply: &str) ->
         next_attempt_at,
         suppressing: false,
         sandbox: false,
+        report: None,
     })
+}
+
+/// The same event, told by a report.
+fn reported(mut event: Value, feedback_type: Option<&str>) -> Value {
+    let report = ReportRef { mail_id: id(), authenticated: true, feedback_type };
+    if let Some(fields) = event.as_object_mut() {
+        fields.insert("report".to_owned(), value(&report));
+        fields.insert("remote_address".to_owned(), Value::Null);
+    }
+    event
 }
 
 fn mail(received: bool) -> Value {

@@ -79,6 +79,20 @@ pub(super) struct DeliveryEventData {
     suppressing: bool,
     /// It went to the sandbox.
     sandbox: bool,
+    /// The report that tells this afterwards; null for what we have seen ourselves.
+    report: Option<DeliveryEventReport>,
+}
+
+/// A report that came back.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct DeliveryEventReport {
+    /// The mail that it is: `GET /v1/mail/{id}`.
+    mail_id: String,
+    /// It came with the token of the message, so nobody has made it up.
+    authenticated: bool,
+    /// What a complaint is about: `abuse`, `fraud` …
+    feedback_type: Option<String>,
 }
 
 /// What `mail.*` events say.

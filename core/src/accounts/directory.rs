@@ -26,6 +26,7 @@ const ENTRIES: u64 = 10_000;
 pub(crate) struct DomainInfo {
     pub id: Uuid,
     pub disabled: bool,
+    pub bounce_tokens: bool,
     pub rules: LocalPartRules,
     /// Active DKIM keys.
     pub signers: Vec<Signer>,

@@ -28,6 +28,8 @@ pub struct Domain {
     pub separators: Vec<String>,
     /// Local parts differ by case.
     pub case_sensitive: bool,
+    /// Reverse-paths carry tokens that reports are matched by (0.5).
+    pub bounce_tokens: bool,
     /// Keys that sign its mail.
     pub dkim_keys: Vec<DkimKey>,
     /// DNS records to publish.
@@ -91,4 +93,6 @@ pub struct DomainPatch {
     pub disabled: Option<bool>,
     /// Separators of local parts.
     pub separators: Option<Vec<String>>,
+    /// Reverse-paths carry tokens.
+    pub bounce_tokens: Option<bool>,
 }

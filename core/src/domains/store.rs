@@ -46,6 +46,7 @@ struct Row {
     disabled: bool,
     separators: Vec<String>,
     case_sensitive: bool,
+    bounce_tokens: bool,
     created_at: OffsetDateTime,
     keys: Json<Vec<KeyRow>>,
 }
@@ -74,6 +75,7 @@ impl Row {
             disabled: self.disabled,
             separators: self.separators,
             case_sensitive: self.case_sensitive,
+            bounce_tokens: self.bounce_tokens,
             dkim_keys: dkim_keys.collect(),
             records,
             created_at: self.created_at,
@@ -143,7 +145,8 @@ pub(super) async fn find(
 ) -> Result<Option<Domain>> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT domain_id, name, description, disabled, separators, case_sensitive, created_at,
+        r#"SELECT domain_id, name, description, disabled, separators, case_sensitive,
+             bounce_tokens, created_at,
              (SELECT coalesce(json_agg(json_build_object('selector', k.selector, 'algorithm',
                   k.algorithm, 'public_record', k.public_record, 'active', k.active)
                   ORDER BY k.selector), '[]')
@@ -159,8 +162,8 @@ pub(super) async fn find(
 pub(crate) async fn find_by_name(conn: &mut PgConnection, name: &str) -> Result<Option<Domain>> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT domain_id, name, description, disabled, separators, case_sensitive, created_at,
-             '[]'::json AS "keys!: Json<Vec<KeyRow>>"
+        r#"SELECT domain_id, name, description, disabled, separators, case_sensitive,
+             bounce_tokens, created_at, '[]'::json AS "keys!: Json<Vec<KeyRow>>"
          FROM domains WHERE name = $1"#,
         name
     )
@@ -178,7 +181,8 @@ pub(super) async fn list(
         conn,
         keyset,
         Row,
-        r#"SELECT domain_id, name, description, disabled, separators, case_sensitive, created_at,
+        r#"SELECT domain_id, name, description, disabled, separators, case_sensitive,
+             bounce_tokens, created_at,
              (SELECT coalesce(json_agg(json_build_object('selector', k.selector, 'algorithm',
                   k.algorithm, 'public_record', k.public_record, 'active', k.active)
                   ORDER BY k.selector), '[]')
@@ -198,12 +202,13 @@ pub(super) async fn update(
     let done = sqlx::query!(
         "UPDATE domains SET description = coalesce($2, description),
              disabled = coalesce($3, disabled), separators = coalesce($4, separators),
-             updated_at = $5
+             bounce_tokens = coalesce($5, bounce_tokens), updated_at = $6
          WHERE domain_id = $1",
         domain.uuid(),
         patch.description,
         patch.disabled,
         patch.separators.as_deref(),
+        patch.bounce_tokens,
         now
     )
     .execute(conn)
@@ -259,6 +264,12 @@ pub(crate) async fn load_info(
     }
     let rules =
         LocalPartRules { separators: domain.separators, case_sensitive: domain.case_sensitive };
-    let info = DomainInfo { id: domain.id.uuid(), disabled: domain.disabled, rules, signers };
+    let info = DomainInfo {
+        id: domain.id.uuid(),
+        disabled: domain.disabled,
+        bounce_tokens: domain.bounce_tokens,
+        rules,
+        signers,
+    };
     Ok(Some(Arc::new(info)))
 }

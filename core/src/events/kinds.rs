@@ -30,6 +30,10 @@ kinds! {
     DeliveryFailed "delivery.failed" "The recipient's server refused the message for good.";
     DeliverySuppressed "delivery.suppressed" "Not sent: the recipient is on the suppression list.";
     DeliveryExpired "delivery.expired" "The last attempt failed; there will be no other.";
+    DeliveryBounced "delivery.bounced" "A report says that a message that was taken could not be delivered.";
+    DeliveryComplained "delivery.complained" "The recipient called the message spam.";
+    DeliveryExpanded "delivery.expanded" "A report says that a list took the message and sends it on.";
+    DeliveryUnrecognized "delivery.unrecognized" "A mail that is no report came to the address for reports.";
     RecipientUnsubscribed "recipient.unsubscribed" "A recipient used the unsubscribe link of a message.";
     SuppressionCreated "suppression.created" "A recipient was put on the suppression list.";
     SuppressionDeleted "suppression.deleted" "A recipient was taken off the suppression list.";

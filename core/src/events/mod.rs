@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 pub use kinds::{EventKind, matches_any};
 pub use list::{Filter, after, list, list_for_message, newest_seq};
 pub use payloads::{
-    DeliveryEvent, DeliveryRef, MailEnvelope, MailEvent, MessageEvent, SuppressionEvent,
+    DeliveryEvent, DeliveryRef, MailEnvelope, MailEvent, MessageEvent, ReportRef, SuppressionEvent,
     UnsubscribeEvent, WebhookEvent,
 };
 

@@ -76,6 +76,19 @@ pub struct DeliveryEvent<'a> {
     pub suppressing: bool,
     /// It went to the sandbox.
     pub sandbox: bool,
+    /// The report that tells this afterwards; null for what we have seen ourselves.
+    pub report: Option<ReportRef<'a>>,
+}
+
+/// A report that came back.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReportRef<'a> {
+    /// The mail that it is.
+    pub mail_id: Id<Mail>,
+    /// It came with the token of the message, so nobody has made it up.
+    pub authenticated: bool,
+    /// What a complaint is about: `abuse`, `fraud` …
+    pub feedback_type: Option<&'a str>,
 }
 
 /// `mail.received`, `mail.created`.

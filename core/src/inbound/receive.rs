@@ -4,13 +4,16 @@
 use bytes::Bytes;
 use posthouse_mail::{
     message,
+    parse::ParsedMail,
     received::{Client, Protocol, ReceivedInput, received_line},
+    report::Report,
 };
 use serde_json::json;
 
 use super::{ConnectionFacts, Incoming, MAX_RECEIVED, Recipient, reverse::reverse_name};
 use crate::{
     blobs::Packed,
+    bounces::{self, About},
     error::{Error, Result},
     mails::{self, NewMail, Origin, Reception},
     messages::ReversePath,
@@ -26,6 +29,7 @@ pub async fn receive(platform: &Platform, incoming: Incoming) -> Result<()> {
     check(platform, &incoming.data)?;
     let now = platform.now();
     let parsed = mails::parse(&incoming.data).await?;
+    let report = Report::read(&incoming.data, &parsed);
     let packed = Packed::new(incoming.data.clone()).await?;
     let rdns = reverse_name(platform, incoming.facts.remote_address).await;
     let mut recipients: Vec<&Recipient> = incoming.recipients.iter().collect();
@@ -36,11 +40,21 @@ pub async fn receive(platform: &Platform, incoming: Incoming) -> Result<()> {
         let blob = platform.blobs().place(recipient.account, &packed).await?;
         let prefix = prefix(platform, &incoming, recipient, rdns.as_deref())?;
         let origin = Origin::Received(reception(&incoming, recipient));
-        new.push(NewMail::new(origin, prefix, parsed.clone(), blob, now));
+        let mut mail = NewMail::new(origin, prefix, parsed.clone(), blob, now);
+        let about = about(platform, recipient, &parsed, report.as_ref()).await?;
+        mail.refers_to = about.message;
+        new.push((mail, about));
     }
     let mut tx = platform.begin("inbound.receive").await?;
-    for mail in &new {
+    let mut events = Vec::with_capacity(new.len());
+    for (mail, about) in &new {
+        events.push(bounces::apply(&mut tx, mail, about).await?);
+    }
+    for ((mail, _), told) in new.iter().zip(events) {
         mails::deliver_in(&mut tx, mail).await?;
+        for event in told {
+            tx.emit(event);
+        }
         tx.write_many_events().await?;
     }
     tx.commit().await?;
@@ -52,6 +66,17 @@ pub async fn receive(platform: &Platform, incoming: Incoming) -> Result<()> {
         "message received"
     );
     Ok(())
+}
+
+/// What the mail is about, as one of `recipient`.
+async fn about(
+    platform: &Platform,
+    recipient: &Recipient,
+    parsed: &ParsedMail,
+    report: Option<&Report>,
+) -> Result<About> {
+    let (account, to) = (recipient.account, &recipient.address);
+    bounces::find(platform, bounces::Mail { account, to, parsed, report }).await
 }
 
 fn check(platform: &Platform, data: &[u8]) -> Result<()> {

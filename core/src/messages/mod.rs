@@ -177,6 +177,10 @@ pub struct DeliveryView {
     pub next_attempt_at: Option<OffsetDateTime>,
     /// When it ended.
     pub completed_at: Option<OffsetDateTime>,
+    /// When a report said that it could not be delivered after all.
+    pub bounced_at: Option<OffsetDateTime>,
+    /// When the recipient complained.
+    pub complained_at: Option<OffsetDateTime>,
     /// Tries so far, in order.
     pub attempts: Vec<AttemptView>,
 }

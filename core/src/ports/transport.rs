@@ -31,6 +31,9 @@ pub struct Job {
     pub hop: Arc<Hop>,
     /// Reverse-path without angle brackets; empty for the null sender.
     pub mail_from: Arc<str>,
+    /// What reports are to name the message by (RFC 3461 §4.4), for servers with DSN; letters and
+    /// digits only.
+    pub envelope_id: Option<Arc<str>>,
     /// Forward-paths without angle brackets, all in one domain (or all for one smart host).
     pub recipients: Vec<Arc<str>>,
     /// The message, with CRLF line ends, not dot-stuffed.

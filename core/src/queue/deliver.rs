@@ -15,6 +15,7 @@ use super::{
     store::{self, Message},
 };
 use crate::{
+    bounces,
     id::{Id, Message as MessageKind},
     platform::Platform,
     ports::transport::{Job, Outcome, Peer, Reply, Report},
@@ -248,7 +249,8 @@ async fn attempt(platform: &Platform, group: Vec<Entry>, message: Arc<Message>) 
     };
     let job = Job {
         hop,
-        mail_from: Arc::clone(&message.mail_from),
+        mail_from: bounces::sender(platform, &message).await,
+        envelope_id: Some(bounces::envelope_id(platform, &message)),
         recipients: group.iter().map(|entry| Arc::clone(&entry.recipient)).collect(),
         message: message.content.clone(),
         attempt: first.attempts,

@@ -8,6 +8,7 @@ mod changes;
 mod check;
 mod create;
 mod manage;
+pub(crate) mod reported;
 pub(crate) mod rule;
 pub(crate) mod store;
 mod token;

@@ -66,16 +66,18 @@ async fn erase(conn: &mut sqlx::PgConnection) -> Result<()> {
 }
 
 /// Everything that belongs to an account and is not deleted with its row.
-const ERASE: [&str; 12] = [
+const ERASE: [&str; 14] = [
     "DELETE FROM mails WHERE account_id = $1",
     "DELETE FROM mail_contents WHERE account_id = $1",
     "DELETE FROM mailboxes WHERE account_id = $1",
     "DELETE FROM events WHERE account_id = $1",
     "DELETE FROM attempts WHERE account_id = $1",
     "DELETE FROM deliveries WHERE account_id = $1",
+    "DELETE FROM delivery_reports WHERE account_id = $1",
     "DELETE FROM messages WHERE account_id = $1",
     "DELETE FROM suppressions WHERE account_id = $1",
     "DELETE FROM recent_failures WHERE account_id = $1",
+    "DELETE FROM recent_bounces WHERE account_id = $1",
     "DELETE FROM sandbox_messages WHERE account_id = $1",
     "DELETE FROM idempotency WHERE account_id = $1",
     "DELETE FROM account_counters WHERE account_id = $1",
@@ -86,6 +88,9 @@ async fn forget(conn: &mut sqlx::PgConnection, now: ::time::OffsetDateTime) -> R
     let month = now - ::time::Duration::days(30);
     sqlx::query!("DELETE FROM sandbox_messages WHERE at < $1", month).execute(&mut *conn).await?;
     sqlx::query!("DELETE FROM recent_failures WHERE last_at < $1", month)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("DELETE FROM recent_bounces WHERE last_at < $1", month)
         .execute(&mut *conn)
         .await?;
     sqlx::query!("DELETE FROM nodes WHERE lease_until < now() - interval '1 day'")
@@ -127,6 +132,7 @@ async fn retire(conn: &mut sqlx::PgConnection, now: ::time::OffsetDateTime) -> R
         )
         .execute(&mut *conn)
         .await?;
+        retire_reports(conn, account.account_id, bound).await?;
         sqlx::query!(
             "DELETE FROM messages AS m WHERE account_id = $1 AND message_id < $2
                AND NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.account_id = $1
@@ -142,5 +148,26 @@ async fn retire(conn: &mut sqlx::PgConnection, now: ::time::OffsetDateTime) -> R
         .execute(&mut *conn)
         .await?;
     }
+    Ok(())
+}
+
+/// Deletes what came back about deliveries that are not known any more.
+async fn retire_reports(
+    conn: &mut sqlx::PgConnection,
+    account: uuid::Uuid,
+    bound: uuid::Uuid,
+) -> Result<()> {
+    sqlx::query!(
+        "DELETE FROM delivery_reports AS r WHERE account_id = $1 AND delivery_id < $2
+           AND NOT EXISTS (SELECT 1 FROM deliveries AS d
+             WHERE d.account_id = $1 AND d.delivery_id = r.delivery_id)
+           AND NOT EXISTS (SELECT 1 FROM queue AS q
+             WHERE q.shard = ('x' || substr(r.delivery_id::text, 32, 2))::bit(8)::integer
+               AND q.delivery_id = r.delivery_id)",
+        account,
+        bound
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }

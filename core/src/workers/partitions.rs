@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Partitioned tables and their key.
-const TABLES: [&str; 4] = ["messages", "deliveries", "attempts", "events"];
+const TABLES: [&str; 5] = ["messages", "deliveries", "attempts", "delivery_reports", "events"];
 /// Days made ahead.
 const AHEAD: i64 = 3;
 

@@ -15,6 +15,8 @@ pub(super) enum Extension {
     SmtpUtf8,
     /// RFC 3207.
     StartTls,
+    /// RFC 3461.
+    Dsn,
 }
 
 /// A SASL mechanism we can use, weakest first (RFC 4616, draft-murchison-sasl-login, RFC 7677).
@@ -43,7 +45,7 @@ pub(super) struct Capabilities {
 
 type Row = (&'static str, fn(&mut Capabilities, &str));
 
-const TABLE: [Row; 7] = [
+const TABLE: [Row; 8] = [
     ("PIPELINING", |offered, _| {
         offered.extensions.push(Extension::Pipelining);
     }),
@@ -59,6 +61,9 @@ const TABLE: [Row; 7] = [
     }),
     ("STARTTLS", |offered, _| {
         offered.extensions.push(Extension::StartTls);
+    }),
+    ("DSN", |offered, _| {
+        offered.extensions.push(Extension::Dsn);
     }),
     ("LIMITS", read_limits),
     ("AUTH", read_mechanisms),
@@ -129,7 +134,7 @@ mod tests {
     #[test]
     fn keywords_are_read_in_any_case() {
         let offered = Capabilities::parse(
-            "mx.example greets you\npipelining\nSIZE 1000\n8BitMime\nSMTPUTF8\nX-OTHER\nSTARTTLS\n\
+            "mx.example greets you\npipelining\nSIZE 1000\n8BitMime\nSMTPUTF8\nX-OTHER\nSTARTTLS\nDSN\n\
              LIMITS RCPTMAX=20 mailmax=5 RCPTDOMAINMAX=1\nAUTH PLAIN scram-sha-256 LOGIN GSSAPI",
         );
         for extension in [
@@ -138,6 +143,7 @@ mod tests {
             Extension::EightBitMime,
             Extension::SmtpUtf8,
             Extension::StartTls,
+            Extension::Dsn,
         ] {
             assert!(offered.offers(extension), "{extension:?}");
         }

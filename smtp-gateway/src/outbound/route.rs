@@ -74,6 +74,7 @@ mod tests {
         let (prefix, body) = (Bytes::new(), Bytes::new());
         Job {
             hop: Arc::new(hop),
+            envelope_id: None,
             mail_from: "".into(),
             recipients: vec![],
             message: Content { prefix, body, smtputf8: false, eight_bit: false },

@@ -158,12 +158,24 @@ impl Transaction<'_> {
         let wide = offered.offers(Extension::EightBitMime) && (*eight_bit || utf8);
         let body = if wide { " BODY=8BITMIME" } else { "" };
         let utf8 = if utf8 { " SMTPUTF8" } else { "" };
-        self.connection.queue(&["MAIL FROM:<", &self.job.mail_from, ">", &size, body, utf8]);
+        let report = match &self.job.envelope_id {
+            // Reports need not bring the whole message back.
+            Some(id) if offered.offers(Extension::Dsn) => format!(" RET=HDRS ENVID={id}"),
+            _ => String::new(),
+        };
+        let parameters: [&str; 4] = [&size, body, utf8, &report];
+        let parameters = parameters.concat();
+        self.connection.queue(&["MAIL FROM:<", &self.job.mail_from, ">", &parameters]);
     }
 
     fn queue_recipient(&mut self, index: usize) {
         if let Some(recipient) = self.job.recipients.get(index) {
-            self.connection.queue(&["RCPT TO:<", recipient, ">"]);
+            let original = if self.connection.capabilities.offers(Extension::Dsn) {
+                original_recipient(recipient)
+            } else {
+                String::new()
+            };
+            self.connection.queue(&["RCPT TO:<", recipient, ">", &original]);
         }
     }
 
@@ -308,6 +320,26 @@ impl Transaction<'_> {
     }
 }
 
+/// `ORCPT`, so that a report names the recipient whom we know, wherever the message was forwarded to
+/// (RFC 3461 §4.2). Left out for recipients that it could only name in UTF-8.
+fn original_recipient(recipient: &str) -> String {
+    if !recipient.is_ascii() {
+        return String::new();
+    }
+    let mut text = " ORCPT=rfc822;".to_owned();
+    for octet in recipient.bytes() {
+        match octet {
+            b'+' | b'=' | 0..=b' ' | 127.. => text.extend(['+', hex(octet >> 4), hex(octet & 15)]),
+            _ => text.push(char::from(octet)),
+        }
+    }
+    text
+}
+
+fn hex(nibble: u8) -> char {
+    char::from_digit(nibble.into(), 16).map_or('0', |digit| digit.to_ascii_uppercase())
+}
+
 /// Too many recipients (RFC 5321 §4.5.3.1.10): 452, or 552 from older servers, unless the enhanced
 /// code names another reason such as a full mailbox.
 fn is_too_many(response: &Response) -> bool {
@@ -318,6 +350,14 @@ fn is_too_many(response: &Response) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn original_recipients_are_xtext() {
+        assert_eq!(original_recipient("bob@b.example"), " ORCPT=rfc822;bob@b.example");
+        assert_eq!(original_recipient("b+c=d@b.example"), " ORCPT=rfc822;b+2Bc+3Dd@b.example");
+        assert_eq!(original_recipient("\"a b\"@b.example"), " ORCPT=rfc822;\"a+20b\"@b.example");
+        assert_eq!(original_recipient("é@b.example"), "");
+    }
 
     #[test]
     fn only_a_lack_of_room_for_recipients_splits() {

@@ -50,6 +50,7 @@ fn job_to(hosts: Vec<Host>, port: u16, recipients: &[&str]) -> Job {
     Job {
         hop: Arc::new(Hop { hosts, port, tls: Tls::Opportunistic, credentials: None }),
         mail_from: "from@a.example".into(),
+        envelope_id: None,
         recipients: recipients.iter().map(|address| Arc::from(*address)).collect(),
         message: content(MESSAGE),
         attempt: 0,

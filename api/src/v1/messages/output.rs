@@ -153,6 +153,14 @@ pub(crate) struct Delivery {
     #[serde(with = "posthouse_core::time::millis::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     completed_at: Option<OffsetDateTime>,
+    /// When a report said that it could not be delivered after all; the status stays.
+    #[serde(with = "posthouse_core::time::millis::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    bounced_at: Option<OffsetDateTime>,
+    /// When the recipient called it spam.
+    #[serde(with = "posthouse_core::time::millis::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    complained_at: Option<OffsetDateTime>,
     /// Tries so far, in order.
     attempts: Vec<Attempt>,
 }
@@ -215,6 +223,8 @@ impl From<messages::DeliveryView> for Delivery {
             status: delivery.status,
             next_attempt_at: delivery.next_attempt_at,
             completed_at: delivery.completed_at,
+            bounced_at: delivery.bounced_at,
+            complained_at: delivery.complained_at,
             attempts: delivery.attempts.into_iter().map(Into::into).collect(),
         }
     }

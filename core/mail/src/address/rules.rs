@@ -23,6 +23,11 @@ impl LocalPartRules {
         let normal = fold_case(local, self.case_sensitive);
         cut_at_separator(&normal, &self.separators).to_owned()
     }
+
+    /// The local part as written, without what follows the first separator.
+    pub fn without_tag<'a>(&self, local: &'a str) -> &'a str {
+        cut_at_separator(local, &self.separators)
+    }
 }
 
 fn fold_case(local: &str, case_sensitive: bool) -> String {

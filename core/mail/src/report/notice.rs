@@ -35,7 +35,8 @@ pub(super) fn read(
     returned: impl FnOnce() -> Returned,
 ) -> Option<DeliveryReport> {
     let marks = Marks::of(message.get(..parsed.structure.header_length).unwrap_or(&[]));
-    if marks.vacation {
+    // Most mail ends here, before its text is looked at.
+    if marks.vacation || (marks.failed.is_empty() && !is_from_daemon(parsed)) {
         return None;
     }
     let text = text_of(parsed);
@@ -43,7 +44,7 @@ pub(super) fn read(
     let (notice, rest) = text.split_at_checked(copy(&lower).unwrap_or(lower.len()))?;
     let lower = lower.get(..notice.len())?;
     let subject = parsed.envelope.subject.as_deref().unwrap_or("").to_ascii_lowercase();
-    if marks.failed.is_empty() && !(is_from_daemon(parsed) && tells_of_failure(&subject, lower)) {
+    if marks.failed.is_empty() && !tells_of_failure(&subject, lower) {
         return None;
     }
     let delayed = marks.failed.is_empty() && tells_of_delay(&subject, lower);

@@ -33,6 +33,9 @@ pub(crate) struct Decided {
     pub completed_at: OffsetDateTime,
     /// The row belongs to another node by now, or was taken away: nothing is written.
     pub lost: bool,
+    /// Reports that came before the delivery ended.
+    pub bounced_at: Option<OffsetDateTime>,
+    pub complained_at: Option<OffsetDateTime>,
 }
 
 /// What the sender is told.
@@ -87,6 +90,8 @@ fn decide_one(platform: &Platform, completed: Completed) -> Decided {
         report,
         completed_at: now,
         lost: false,
+        bounced_at: None,
+        complained_at: None,
     }
 }
 
@@ -129,6 +134,7 @@ impl Decided {
             next_attempt_at: self.next_attempt_at,
             suppressing,
             sandbox: message.sandbox,
+            report: None,
         };
         let event = NewEvent::new(message.account, kind, self.completed_at, &payload);
         Some(event.about(message.id))

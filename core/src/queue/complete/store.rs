@@ -1,6 +1,6 @@
 //! SQL of results.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -19,15 +19,15 @@ pub(super) async fn remove_and_defer(
     let shards = &platform.queue().shards;
     let epoch = |one: &Decided| shards.epoch(one.entry.id.shard()).unwrap_or(-1);
     let (again, ended): (Vec<&Decided>, Vec<&Decided>) = decided.iter().partition(|one| one.retry);
-    let mut done = HashSet::new();
+    let mut done = HashMap::new();
     if !ended.is_empty() {
-        let rows = sqlx::query_scalar!(
+        let rows = sqlx::query!(
             "DELETE FROM queue AS q
              USING unnest($1::smallint[], $2::uuid[], $3::bigint[]) AS new (shard, id, epoch)
              JOIN queue_shards AS s
                  ON s.shard = new.shard AND s.epoch = new.epoch AND s.owner = $4
              WHERE q.shard = new.shard AND q.delivery_id = new.id
-             RETURNING q.delivery_id",
+             RETURNING q.delivery_id, q.bounced_at, q.complained_at",
             &shard_numbers(&ended),
             &ids(&ended),
             &ended.iter().copied().map(epoch).collect::<Vec<_>>(),
@@ -35,7 +35,9 @@ pub(super) async fn remove_and_defer(
         )
         .fetch_all(&mut *conn)
         .await?;
-        done.extend(rows);
+        for row in rows {
+            done.insert(row.delivery_id, (row.bounced_at, row.complained_at));
+        }
     }
     if !again.is_empty() {
         let attempts: Vec<i16> =
@@ -64,10 +66,12 @@ pub(super) async fn remove_and_defer(
         )
         .fetch_all(conn)
         .await?;
-        done.extend(rows);
+        done.extend(rows.into_iter().map(|id| (id, (None, None))));
     }
     for one in decided {
-        one.lost = !done.contains(&one.entry.id.uuid());
+        let reports = done.get(&one.entry.id.uuid()).copied();
+        one.lost = reports.is_none();
+        (one.bounced_at, one.complained_at) = reports.unwrap_or_default();
     }
     Ok(())
 }
@@ -156,17 +160,23 @@ pub(super) async fn insert_deliveries(conn: &mut PgConnection, rows: &[&Decided]
     let attempts: Vec<i16> =
         rows.iter().map(|one| i16::try_from(one.entry.attempts).unwrap_or(i16::MAX)).collect();
     let times: Vec<OffsetDateTime> = rows.iter().map(|one| one.completed_at).collect();
+    let bounced: Vec<Option<OffsetDateTime>> = rows.iter().map(|one| one.bounced_at).collect();
+    let complained: Vec<Option<OffsetDateTime>> =
+        rows.iter().map(|one| one.complained_at).collect();
     sqlx::query!(
-        "INSERT INTO deliveries (account_id, delivery_id, recipient, status, attempts, completed_at)
+        "INSERT INTO deliveries (account_id, delivery_id, recipient, status, attempts, completed_at,
+             bounced_at, complained_at)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::smallint[],
-             $6::timestamptz[])
+             $6::timestamptz[], $7::timestamptz[], $8::timestamptz[])
          ON CONFLICT DO NOTHING",
         &accounts(&rows),
         &ids(&rows),
         &recipients as &[&str],
         &statuses as &[&str],
         &attempts,
-        &times
+        &times,
+        &bounced as &[Option<OffsetDateTime>],
+        &complained as &[Option<OffsetDateTime>]
     )
     .execute(conn)
     .await?;

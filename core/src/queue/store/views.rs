@@ -17,12 +17,13 @@ pub(crate) async fn deliveries_of(
     let (first, last) = message.deliveries().into_inner();
     let rows = sqlx::query!(
         r#"SELECT delivery_id AS "delivery_id!", recipient AS "recipient!", status AS "status!",
-             next_attempt_at, completed_at
+             next_attempt_at, completed_at, bounced_at, complained_at
          FROM (SELECT delivery_id, recipient, status, next_attempt_at, NULL::timestamptz
-                   AS completed_at
+                   AS completed_at, bounced_at, complained_at
                FROM queue WHERE shard = $2 AND delivery_id BETWEEN $3 AND $4 AND account_id = $1
                UNION ALL
-               SELECT delivery_id, recipient, status, NULL, completed_at
+               SELECT delivery_id, recipient, status, NULL, completed_at, bounced_at,
+                   complained_at
                FROM deliveries WHERE account_id = $1 AND delivery_id BETWEEN $3 AND $4) AS all_of
          ORDER BY delivery_id"#,
         account.uuid(),
@@ -40,6 +41,8 @@ pub(crate) async fn deliveries_of(
             status: row.status,
             next_attempt_at: row.next_attempt_at,
             completed_at: row.completed_at,
+            bounced_at: row.bounced_at,
+            complained_at: row.complained_at,
             attempts: Vec::new(),
         })
         .collect();
