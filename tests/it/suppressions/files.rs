@@ -155,11 +155,14 @@ async fn a_hundred_thousand_entries_go_in_and_out_as_a_stream() {
         (0..500).map(row).collect()
     }));
     let pieces: Vec<_> = pieces.map(|piece| Ok::<_, std::io::Error>(Bytes::from(piece))).collect();
+    let before = peak_memory();
     let request = alice.http.request(Method::POST, "/v1/suppressions/import").into_inner();
     let request = request.header("content-type", "text/csv");
     let done = request.body(Body::wrap_stream(stream::iter(pieces))).send().await.unwrap();
     let done: Value = done.json().await.unwrap();
     assert_eq!(done["created"], ROWS, "{done}");
+    let grown = peak_memory() - before;
+    assert!(grown < 25 * 1024, "the import took {grown} KiB");
 
     let before = peak_memory();
     let request = alice.http.request(Method::GET, "/v1/suppressions/export").into_inner();
