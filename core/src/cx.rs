@@ -1,6 +1,9 @@
 //! Who asks, and the transaction in which things change.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
@@ -225,6 +228,11 @@ impl Tx {
         &mut self.inner
     }
 
+    /// The time.
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.platform.now()
+    }
+
     /// Writes `event` into the log when this transaction commits.
     pub fn emit(&mut self, event: NewEvent) {
         self.events.push(event);
@@ -244,11 +252,13 @@ impl Tx {
         Ok(())
     }
 
-    /// Commits, and wakes the readers of the log.
+    /// Commits, and wakes the readers of the log and of changes to mail.
     pub async fn commit(mut self) -> Result<()> {
         self.write_events().await?;
         self.inner.commit().await?;
-        self.platform.wake().accounts_changed(self.changed);
+        let mut changed: HashSet<Id<Account>> = self.changed.into_iter().collect();
+        changed.extend(self.modseqs.into_keys());
+        self.platform.wake().accounts_changed(changed);
         Ok(())
     }
 }

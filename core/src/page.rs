@@ -84,25 +84,19 @@ pub(crate) struct Keyset {
 impl Keyset {
     /// Reads a request for a page of `list`.
     pub(crate) fn new(cx: &Cx, list: &'static str, request: &PageRequest) -> Result<Self> {
-        let mut faults = Vec::new();
-        let limit = request.limit.unwrap_or(DEFAULT_LIMIT);
-        if limit == 0 || limit > MAX_LIMIT {
-            let detail = format!("limit is a number from 1 to {MAX_LIMIT}");
-            faults.push(FieldError::new("/limit", "out_of_range", detail));
-        }
+        let (limit, mut faults) = check_limit(request);
         let position = match request.cursor.as_deref() {
             None => Some((true, Uuid::max())),
             Some(text) => open(cx, list, text),
         };
         let Some((forward, bound)) = position.filter(|_| faults.is_empty()) else {
             if position.is_none() {
-                let detail = "the cursor is not one that this list gave";
-                faults.push(FieldError::new("/cursor", "invalid_cursor", detail));
+                faults.push(invalid_cursor());
             }
             return Err(Error::InvalidInput(faults));
         };
         let first = request.cursor.is_none();
-        Ok(Self { list, forward, bound, limit: usize::from(limit), first })
+        Ok(Self { list, forward, bound, limit, first })
     }
 
     /// How many rows to fetch: one more than the page, to see whether there are more.
@@ -126,21 +120,45 @@ impl Keyset {
     fn seal(&self, cx: &Cx, forward: bool, key: Uuid) -> String {
         let mut bytes = vec![u8::from(forward)];
         bytes.extend_from_slice(key.as_bytes());
-        let tag = cx.platform().cursor_key().tag(self.list, cx, &bytes);
-        bytes.extend_from_slice(&tag);
-        URL_SAFE_NO_PAD.encode(bytes)
+        seal_position(cx, self.list, &bytes)
     }
 }
 
 fn open(cx: &Cx, list: &str, text: &str) -> Option<(bool, Uuid)> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let (body, tag) = bytes.split_at_checked(17)?;
-    let expected = cx.platform().cursor_key().tag(list, cx, body);
-    if !bool::from(subtle::ConstantTimeEq::ct_eq(expected.as_slice(), tag)) {
-        return None;
-    }
+    let body = open_position(cx, list, text)?;
     let (direction, key) = body.split_first()?;
     Some((*direction == 1, Uuid::from_slice(key).ok()?))
+}
+
+/// A cursor of `list` for the caller's account.
+pub(crate) fn seal_position(cx: &Cx, list: &str, position: &[u8]) -> String {
+    let tag = cx.platform().cursor_key().tag(list, cx, position);
+    URL_SAFE_NO_PAD.encode([position, &tag].concat())
+}
+
+/// The position in a cursor that [`seal_position`] made.
+pub(crate) fn open_position(cx: &Cx, list: &str, text: &str) -> Option<Vec<u8>> {
+    let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let tag = bytes.split_off(bytes.len().checked_sub(TAG_LEN)?);
+    let expected = cx.platform().cursor_key().tag(list, cx, &bytes);
+    bool::from(subtle::ConstantTimeEq::ct_eq(expected.as_slice(), &tag)).then_some(bytes)
+}
+
+/// Size of the page that is wanted, and what is wrong with it.
+pub(crate) fn check_limit(request: &PageRequest) -> (usize, Vec<FieldError>) {
+    let limit = request.limit.unwrap_or(DEFAULT_LIMIT);
+    let mut faults = Vec::new();
+    if limit == 0 || limit > MAX_LIMIT {
+        let detail = format!("limit is a number from 1 to {MAX_LIMIT}");
+        faults.push(FieldError::new("/limit", "out_of_range", detail));
+    }
+    (usize::from(limit), faults)
+}
+
+/// The cursor is of another list or account, or nobody's.
+pub(crate) fn invalid_cursor() -> FieldError {
+    let detail = "the cursor is not one that this list gave";
+    FieldError::new("/cursor", "invalid_cursor", detail)
 }
 
 /// Runs a keyset query both ways. `$1` is the bound, `$2` the number of rows; arguments of the

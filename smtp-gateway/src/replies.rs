@@ -66,6 +66,8 @@ const fn codes(code: Code, stage: Stage) -> (u16, &'static str) {
         Code::Internal => login_or(stage, (451, "4.3.0")),
         Code::AlreadyExists
         | Code::InUse
+        | Code::PreconditionFailed
+        | Code::SinceTooOld
         | Code::IdempotencyKeyReused
         | Code::IdempotencyInFlight => (554, "5.0.0"),
     }

@@ -16,6 +16,7 @@ mod housekeeping;
 mod inbound;
 mod interop;
 mod large;
+mod mail;
 mod nodes;
 mod outbound;
 mod smtp_server;

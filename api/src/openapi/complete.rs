@@ -130,6 +130,7 @@ fn answers(operation: &mut Operation, place: &Place<'_>) {
     if place.path.ends_with("/raw") && place.method == "get" || place.path.contains("/parts/") {
         statuses.push("416");
     }
+    statuses.extend(mail_answers(operation, place));
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
             response.headers.insert("Request-Id".to_owned(), problems::request_id().into());
@@ -141,4 +142,21 @@ fn answers(operation: &mut Operation, place: &Place<'_>) {
             answers.entry(status.to_owned()).or_insert(RefOr::Ref(reference));
         }
     }
+}
+
+/// What only changing mail, and asking for changes, may answer.
+fn mail_answers(operation: &Operation, place: &Place<'_>) -> Vec<&'static str> {
+    let mut statuses = Vec::new();
+    let is_if_match = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == "If-Match");
+    if operation.parameters.iter().flatten().any(is_if_match) {
+        statuses.push("412");
+    }
+    let adds = place.path.ends_with("/mail") || place.path.ends_with("/mail/bulk");
+    if place.method == "post" && adds {
+        statuses.push("507");
+    }
+    if place.path.ends_with("/mail/changes") || place.path.ends_with("/mail/stream") {
+        statuses.push("410");
+    }
+    statuses
 }

@@ -18,6 +18,8 @@ pub(super) const ANSWERS: &[(&str, &str, &str, &str)] = &[
     ("403", "Forbidden", "forbidden", "The credential may not do this; `detail` says why."),
     ("404", "NotFound", "not_found", "It does not exist, or belongs to another account."),
     ("409", "Conflict", "already_exists", "In conflict with what is there, or in progress."),
+    ("410", "Gone", "since_too_old", "Changes since then are not known any more."),
+    ("412", "PreconditionFailed", "precondition_failed", "It is not in the state of `If-Match`."),
     ("413", "TooLarge", "body_too_large", "The request or the message is too large."),
     ("415", "UnsupportedMediaType", "unsupported_media_type", "Another content type is expected."),
     ("416", "RangeNotSatisfiable", "range_not_satisfiable", "The range is outside of the content."),
@@ -30,6 +32,7 @@ pub(super) const ANSWERS: &[(&str, &str, &str, &str)] = &[
         "unavailable",
         "Not possible now, nothing was changed; see `Retry-After`.",
     ),
+    ("507", "QuotaExceeded", "quota_exceeded", "The account has no room for more mail."),
 ];
 
 /// Adds the components.

@@ -109,6 +109,8 @@ fn core_status(code: Code) -> StatusCode {
         Code::DomainDisabled => StatusCode::CONFLICT,
         Code::MessageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::QuotaExceeded => StatusCode::INSUFFICIENT_STORAGE,
+        Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Code::SinceTooOld => StatusCode::GONE,
         _ => match code.class() {
             Class::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Class::Denied => StatusCode::FORBIDDEN,
@@ -155,6 +157,8 @@ fn core_advice(code: Code) -> &'static str {
         Code::IdempotencyInFlight => "Try again after `Retry-After` with the same key.",
         Code::StorageFull => "The server is out of room: nothing was stored. Try again later.",
         Code::Unavailable => "Nothing was changed. Try again after `Retry-After`.",
+        Code::PreconditionFailed => "Read it again, and decide with its new `ETag`.",
+        Code::SinceTooOld => "Forget what you know, and begin anew with `since=0`.",
         Code::Internal => "A fault of the server. Give its administrator the `request_id`.",
     }
 }

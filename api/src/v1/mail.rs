@@ -1,6 +1,10 @@
 //! `/v1/mail`: mail in mailboxes.
 
-use axum::{Json, http::HeaderMap, response::Response};
+use axum::{
+    Json,
+    http::HeaderMap,
+    response::{IntoResponse as _, Response},
+};
 use posthouse_core::{
     id,
     mails::{self, MailFilter},
@@ -11,6 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     fields::PageParams,
+    mail_changes::etag,
     mail_shapes::{Mail, MailDetail},
 };
 use crate::{
@@ -33,7 +38,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes what ListRequest reads")]
-struct MailParams {
+pub(super) struct MailParams {
     /// In this mailbox, `mbx_…`.
     mailbox_id: Option<String>,
     /// In this conversation, `thr_…`.
@@ -58,19 +63,23 @@ struct ListRequest {
     page: PageRequest,
 }
 
+/// The filter that query parameters name.
+pub(super) fn filter(reader: &mut Reader) -> MailFilter {
+    MailFilter {
+        mailbox: reader.parsed("mailbox_id", "the id of a mailbox, mbx_…"),
+        thread: reader.parsed("thread_id", "the id of a thread, thr_…"),
+        internet_message_id: reader.text("message_id"),
+        subject: reader.text("subject"),
+        from: reader.text("from"),
+        to: reader.text("to"),
+        unseen: reader.parsed("unseen", "true or false").unwrap_or_default(),
+        since: reader.time("since"),
+    }
+}
+
 impl FromParams for ListRequest {
     fn from_params(reader: &mut Reader) -> Self {
-        let filter = MailFilter {
-            mailbox: reader.parsed("mailbox_id", "the id of a mailbox, mbx_…"),
-            thread: reader.parsed("thread_id", "the id of a thread, thr_…"),
-            internet_message_id: reader.text("message_id"),
-            subject: reader.text("subject"),
-            from: reader.text("from"),
-            to: reader.text("to"),
-            unseen: reader.parsed("unseen", "true or false").unwrap_or_default(),
-            since: reader.time("since"),
-        };
-        Self { filter, page: reader.page() }
+        Self { filter: filter(reader), page: reader.page() }
     }
 }
 
@@ -92,12 +101,11 @@ async fn list_mail(
 /// With its text. The HTML is as it came, not sanitised: do not show it as it is.
 #[utoipa::path(get, path = "/mail/{id}", tag = "mail", security(("api_key" = ["mail:read"])),
     params(("id" = String, Path, description = "Mail", example = "mail_01k6h3v9x8e7ktq2w5m4n1r0sa")),
-    responses((status = 200, description = "The mail", body = MailDetail)))]
-async fn get_mail(
-    Caller(cx): Caller,
-    PathId(mail): PathId<id::Mail>,
-) -> ApiResult<Json<MailDetail>> {
-    Ok(Json(mails::find(&cx, mail).await?.into()))
+    responses((status = 200, description = "The mail", body = MailDetail,
+        headers(("ETag" = String, description = "For If-Match")))))]
+async fn get_mail(Caller(cx): Caller, PathId(mail): PathId<id::Mail>) -> ApiResult<Response> {
+    let found = mails::find(&cx, mail).await?;
+    Ok((etag(found.mail.modseq), Json(MailDetail::from(found))).into_response())
 }
 
 /// Download a mail

@@ -6,6 +6,9 @@ mod domains;
 mod events;
 mod fields;
 mod mail;
+mod mail_bulk;
+mod mail_changes;
+mod mail_feed;
 mod mail_shapes;
 mod mailboxes;
 mod messages;
@@ -36,6 +39,9 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(suppressions::router())
         .merge(mailboxes::router())
         .merge(mail::router())
+        .merge(mail_changes::router())
+        .merge(mail_bulk::router())
+        .merge(mail_feed::router())
         .merge(sandbox::router())
         .merge(domains::router())
         .merge(accounts::router())
@@ -44,7 +50,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
 
 /// What waits on purpose, with its whole path.
 pub(crate) fn patient_router() -> OpenApiRouter<ApiState> {
-    sandbox::patient_router()
+    sandbox::patient_router().merge(mail_feed::patient_router())
 }
 
 #[cfg(test)]

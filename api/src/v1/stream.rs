@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Wake-ups may be lost: look this often in any case.
-const POLL: Duration = Duration::from_secs(1);
+pub(super) const POLL: Duration = Duration::from_secs(1);
 /// How often the credential is looked at again; a stream with a password just ends then.
 const RECHECK: Duration = Duration::from_secs(10);
 /// A stream that was opened with a password ends after this time, and the client resumes.
@@ -57,7 +57,7 @@ impl FromParams for StreamParams {
 }
 
 /// Header field `Last-Event-ID`, which browsers send when they connect again.
-pub(crate) struct LastEventId(Option<i64>);
+pub(crate) struct LastEventId(pub Option<i64>);
 
 impl FromRequestParts<ApiState> for LastEventId {
     type Rejection = Problem;
@@ -118,24 +118,15 @@ pub(crate) async fn stream_events(
         None => events::newest_seq(&state.platform, cx.account()).await?,
     };
     let heartbeat = KeepAlive::new().interval(state.limits.heartbeat).text("still here");
-    let now = Instant::now();
-    let reader = LogReader {
-        state,
-        cx,
-        door,
-        types: params.types,
-        seq,
-        ready: VecDeque::new(),
-        receiver,
-        recheck_at: now + RECHECK,
-        password_ends_at: now + PASSWORD_LIFE,
-    };
+    let admission = Admission::new(state.clone(), &cx, door, Scope::EventsRead);
+    let ready = VecDeque::new();
+    let reader = LogReader { state, cx, admission, types: params.types, seq, ready, receiver };
     let answer = Sse::new(greeted(reader)).keep_alive(heartbeat);
     Ok(([(header::CACHE_CONTROL, "no-store"), (X_ACCEL, "no")], answer).into_response())
 }
 
 /// Keeps reverse proxies from holding events back.
-const X_ACCEL: header::HeaderName = header::HeaderName::from_static("x-accel-buffering");
+pub(super) const X_ACCEL: header::HeaderName = header::HeaderName::from_static("x-accel-buffering");
 
 type Item = Result<SseEvent, Infallible>;
 
@@ -152,13 +143,11 @@ fn greeted(reader: LogReader) -> impl Stream<Item = Item> {
 struct LogReader {
     state: ApiState,
     cx: Cx,
-    door: Door,
+    admission: Admission,
     types: Vec<String>,
     seq: i64,
     ready: VecDeque<events::Event>,
     receiver: broadcast::Receiver<Id<id::Account>>,
-    recheck_at: Instant,
-    password_ends_at: Instant,
 }
 
 impl LogReader {
@@ -169,7 +158,7 @@ impl LogReader {
             if let Some(event) = self.ready.pop_front() {
                 return render(event);
             }
-            if shutdown.is_cancelled() || !self.may_go_on().await {
+            if shutdown.is_cancelled() || !self.admission.holds().await {
                 return None;
             }
             if self.look().await? {
@@ -204,19 +193,39 @@ impl LogReader {
         self.ready.extend(new.into_iter().filter(wanted));
         Some(true)
     }
+}
+
+/// The right to read a stream, as long as the credential holds.
+pub(super) struct Admission {
+    state: ApiState,
+    door: Door,
+    scope: Scope,
+    recheck_at: Instant,
+    /// For a password, which is not looked at again.
+    ends_at: Option<Instant>,
+}
+
+impl Admission {
+    /// The right of a caller who was let in just now.
+    pub(super) fn new(state: ApiState, cx: &Cx, door: Door, scope: Scope) -> Self {
+        let now = Instant::now();
+        let is_password = matches!(cx.actor().credential, Credential::Password);
+        let ends_at = is_password.then_some(now + PASSWORD_LIFE);
+        Self { state, door, scope, recheck_at: now + RECHECK, ends_at }
+    }
 
     /// Whether the credential still holds.
-    async fn may_go_on(&mut self) -> bool {
+    pub(super) async fn holds(&mut self) -> bool {
         let now = Instant::now();
-        if matches!(self.cx.actor().credential, Credential::Password) {
-            return now < self.password_ends_at;
+        if let Some(ends_at) = self.ends_at {
+            return now < ends_at;
         }
         if now < self.recheck_at {
             return true;
         }
         self.recheck_at = now + RECHECK;
         let actor = authenticate(&self.state.platform, &self.door.headers, self.door.remote).await;
-        actor.is_ok_and(|actor| actor.scopes.has(Scope::EventsRead))
+        actor.is_ok_and(|actor| actor.scopes.has(self.scope))
     }
 }
 

@@ -18,8 +18,8 @@ use utoipa::{
 use super::{
     webhook_examples::example,
     webhook_shapes::{
-        DeliveryEventData, MailEventData, MessageEventData, SuppressionEventData,
-        UnsubscribeEventData, WebhookEventData,
+        DeliveryEventData, MailDeletedEventData, MailEventData, MailUpdatedEventData,
+        MessageEventData, SuppressionEventData, UnsubscribeEventData, WebhookEventData,
     },
 };
 
@@ -29,6 +29,8 @@ pub(crate) fn describe_webhooks(document: &mut OpenApi) {
     add::<MessageEventData>(components);
     add::<DeliveryEventData>(components);
     add::<MailEventData>(components);
+    add::<MailUpdatedEventData>(components);
+    add::<MailDeletedEventData>(components);
     add::<SuppressionEventData>(components);
     add::<UnsubscribeEventData>(components);
     add::<WebhookEventData>(components);
@@ -67,6 +69,8 @@ pub(super) fn data_schema(kind: EventKind) -> String {
             SuppressionEventData::name()
         }
         EventKind::MailReceived | EventKind::MailCreated => MailEventData::name(),
+        EventKind::MailUpdated => MailUpdatedEventData::name(),
+        EventKind::MailDeleted => MailDeletedEventData::name(),
         EventKind::WebhookDisabled | EventKind::WebhookTest => WebhookEventData::name(),
     }
     .into_owned()

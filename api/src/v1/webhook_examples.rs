@@ -3,8 +3,9 @@
 use posthouse_core::{
     Id,
     events::{
-        DeliveryEvent, DeliveryRef, EventKind, MailEnvelope, MailEvent, MessageEvent, ReportRef,
-        SuppressionEvent, UnsubscribeEvent, WebhookEvent,
+        DeliveryEvent, DeliveryRef, EventKind, MailDeletedEvent, MailEnvelope, MailEvent,
+        MailUpdatedEvent, MessageEvent, ReportRef, SuppressionEvent, UnsubscribeEvent,
+        WebhookEvent,
     },
     id::Kind,
 };
@@ -56,6 +57,8 @@ fn data(kind: EventKind) -> Value {
         EventKind::SuppressionCreated | EventKind::SuppressionDeleted => suppression(),
         EventKind::MailReceived => mail(true),
         EventKind::MailCreated => mail(false),
+        EventKind::MailUpdated => mail_updated(),
+        EventKind::MailDeleted => mail_deleted(),
         EventKind::WebhookDisabled => webhook("the endpoint answered 410 Gone"),
         EventKind::WebhookTest => webhook("somebody asked for this test"),
     }
@@ -164,6 +167,31 @@ fn mail(received: bool) -> Value {
         automated: false,
         dsn: false,
         refers_to: Some(id()),
+    })
+}
+
+fn mail_updated() -> Value {
+    value(&MailUpdatedEvent {
+        mail_id: id(),
+        mailbox_id: id(),
+        mailbox: "Archive",
+        moved_from: Some(id()),
+        uid: 4,
+        modseq: 93,
+        thread_id: id(),
+        flags: &["\\Seen"],
+        keywords: &["todo".to_owned()],
+    })
+}
+
+fn mail_deleted() -> Value {
+    value(&MailDeletedEvent {
+        mail_id: id(),
+        mailbox_id: id(),
+        mailbox: "Trash",
+        uid: 4,
+        modseq: 97,
+        thread_id: id(),
     })
 }
 

@@ -265,3 +265,45 @@ pub(super) struct WebhookEventData {
     /// Why.
     reason: String,
 }
+
+/// What `mail.updated` says.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct MailUpdatedEventData {
+    /// The mail.
+    mail_id: String,
+    /// Where it is now.
+    mailbox_id: String,
+    /// Name of that mailbox.
+    mailbox: String,
+    /// The mailbox where it was; null if it was not moved.
+    moved_from: Option<String>,
+    /// Number within the mailbox.
+    uid: i64,
+    /// Of this change.
+    modseq: i64,
+    /// Its conversation.
+    thread_id: String,
+    /// Its flags now.
+    flags: Vec<String>,
+    /// Its keywords now.
+    keywords: Vec<String>,
+}
+
+/// What `mail.deleted` says.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct MailDeletedEventData {
+    /// The mail.
+    mail_id: String,
+    /// Where it was.
+    mailbox_id: String,
+    /// Name of that mailbox.
+    mailbox: String,
+    /// Number that it had within the mailbox.
+    uid: i64,
+    /// Of this change.
+    modseq: i64,
+    /// Its conversation.
+    thread_id: String,
+}

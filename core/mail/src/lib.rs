@@ -8,6 +8,7 @@ pub mod compose;
 pub mod dkim;
 pub mod domain;
 pub mod dsn;
+pub mod mailbox;
 pub mod message;
 pub mod parse;
 pub mod received;

@@ -69,6 +69,8 @@ codes! {
     IdempotencyInFlight "idempotency_in_flight" Conflict "The same request is in progress";
     StorageFull "storage_full" Later "There is no room at the moment";
     Unavailable "unavailable" Later "The service is not available";
+    PreconditionFailed "precondition_failed" Conflict "It has changed since";
+    SinceTooOld "since_too_old" Missing "Changes since then are not known any more";
     Internal "internal" Bug "Internal error";
 }
 
@@ -97,6 +99,8 @@ impl Error {
             Self::IdempotencyInFlight => Code::IdempotencyInFlight,
             Self::StorageFull(_) => Code::StorageFull,
             Self::Unavailable(_) => Code::Unavailable,
+            Self::PreconditionFailed => Code::PreconditionFailed,
+            Self::SinceTooOld { .. } => Code::SinceTooOld,
             Self::Internal(_) => Code::Internal,
         }
     }

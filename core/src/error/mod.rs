@@ -60,6 +60,15 @@ pub enum Error {
     /// Something else still needs it.
     #[error("{0}")]
     InUse(String),
+    /// It is not in the state any more that the caller expects.
+    #[error("it has changed since; nothing was done")]
+    PreconditionFailed,
+    /// Changes since then are not known any more.
+    #[error("changes since {since} are not known any more")]
+    SinceTooOld {
+        /// The modseq that the caller gave.
+        since: i64,
+    },
     /// The request has faults; all of them are listed.
     #[error("the request has {} fault(s)", .0.len())]
     InvalidInput(Vec<FieldError>),

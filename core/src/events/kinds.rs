@@ -38,7 +38,9 @@ kinds! {
     SuppressionCreated "suppression.created" "A recipient was put on the suppression list.";
     SuppressionDeleted "suppression.deleted" "A recipient was taken off the suppression list.";
     MailReceived "mail.received" "A message came in and is in a mailbox.";
-    MailCreated "mail.created" "A mail was stored: a Sent copy or a delivery report.";
+    MailCreated "mail.created" "A mail was stored: a Sent copy, a delivery report, an upload or a copy.";
+    MailUpdated "mail.updated" "Flags, keywords or mailbox of a mail have changed.";
+    MailDeleted "mail.deleted" "A mail was deleted for good.";
     WebhookDisabled "webhook.disabled" "An endpoint was switched off.";
     WebhookTest "webhook.test" "A test that somebody asked for.";
 }

@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 pub use kinds::{EventKind, matches_any};
 pub use list::{Filter, after, list, list_for_message, newest_seq};
 pub use payloads::{
-    DeliveryEvent, DeliveryRef, MailEnvelope, MailEvent, MessageEvent, ReportRef, SuppressionEvent,
-    UnsubscribeEvent, WebhookEvent,
+    DeliveryEvent, DeliveryRef, MailDeletedEvent, MailEnvelope, MailEvent, MailUpdatedEvent,
+    MessageEvent, ReportRef, SuppressionEvent, UnsubscribeEvent, WebhookEvent,
 };
 
 use crate::id::{self, Account, Id, Message};

@@ -116,9 +116,9 @@ pub struct MailEvent<'a> {
     pub to: &'a Value,
     /// Addresses of Cc.
     pub cc: &'a Value,
-    /// Plain text, at most 1 MB.
+    /// Plain text, at most 1 MB; null for a copy within the account.
     pub text: Option<&'a str>,
-    /// HTML as it came, not sanitised, at most 1 MB.
+    /// HTML as it came, not sanitised, at most 1 MB; null for a copy within the account.
     pub html: Option<&'a str>,
     /// Attachments: path, file name, content type, size.
     pub attachments: &'a Value,
@@ -134,6 +134,46 @@ pub struct MailEvent<'a> {
     pub dsn: bool,
     /// The message of ours that it answers or reports about.
     pub refers_to: Option<Id<Message>>,
+}
+
+/// `mail.updated`.
+#[derive(Debug, Clone, Serialize)]
+pub struct MailUpdatedEvent<'a> {
+    /// The mail.
+    pub mail_id: Id<Mail>,
+    /// Where it is now.
+    pub mailbox_id: Id<Mailbox>,
+    /// Name of that mailbox.
+    pub mailbox: &'a str,
+    /// Where it was, if it was moved.
+    pub moved_from: Option<Id<Mailbox>>,
+    /// Number within the mailbox.
+    pub uid: i64,
+    /// Of this change.
+    pub modseq: i64,
+    /// Its conversation.
+    pub thread_id: Id<Thread>,
+    /// Its flags now.
+    pub flags: &'a [&'static str],
+    /// Its keywords now.
+    pub keywords: &'a [String],
+}
+
+/// `mail.deleted`.
+#[derive(Debug, Clone, Serialize)]
+pub struct MailDeletedEvent<'a> {
+    /// The mail.
+    pub mail_id: Id<Mail>,
+    /// Where it was.
+    pub mailbox_id: Id<Mailbox>,
+    /// Name of that mailbox.
+    pub mailbox: &'a str,
+    /// Number that it had within the mailbox.
+    pub uid: i64,
+    /// Of this change.
+    pub modseq: i64,
+    /// Its conversation.
+    pub thread_id: Id<Thread>,
 }
 
 /// Envelope of a mail that came in.

@@ -30,6 +30,8 @@ pub(crate) enum Origin {
     SentCopy,
     /// A delivery report of ours: Inbox, `mail.created`.
     Dsn,
+    /// An upload: where and how the caller says, `mail.created`.
+    Appended,
 }
 
 /// How a mail came in.
@@ -111,7 +113,7 @@ impl NewMail {
 
     const fn role(&self) -> &'static str {
         match self.origin {
-            Origin::Received(_) | Origin::Dsn => "inbox",
+            Origin::Received(_) | Origin::Dsn | Origin::Appended => "inbox",
             Origin::SentCopy => "sent",
         }
     }
@@ -119,7 +121,7 @@ impl NewMail {
     const fn flags(&self) -> i32 {
         match self.origin {
             Origin::SentCopy => SEEN,
-            Origin::Received(_) | Origin::Dsn => 0,
+            Origin::Received(_) | Origin::Dsn | Origin::Appended => 0,
         }
     }
 }
@@ -142,7 +144,7 @@ pub(crate) async fn deliver_in(tx: &mut Tx, mail: &NewMail) -> Result<Option<Del
         // What comes in is never dropped: it is refused when there is no place for it.
         return match mail.origin {
             Origin::Received(_) => Err(Error::UnknownRecipient),
-            Origin::SentCopy | Origin::Dsn => Ok(None),
+            Origin::SentCopy | Origin::Dsn | Origin::Appended => Ok(None),
         };
     };
     blobs::store::insert(tx.conn(), &[&mail.blob], mail.received_at).await?;
@@ -156,7 +158,7 @@ pub(crate) async fn deliver_in(tx: &mut Tx, mail: &NewMail) -> Result<Option<Del
 
 /// The conversation (L10): that of a mail with the same Message-ID, else of the last reference that
 /// is here and has the same base subject, else of In-Reply-To, else a new one.
-async fn find_thread(tx: &mut Tx, mail: &NewMail) -> Result<Id<Thread>> {
+pub(super) async fn find_thread(tx: &mut Tx, mail: &NewMail) -> Result<Id<Thread>> {
     let envelope = &mail.parsed.envelope;
     let own = envelope.message_id.iter();
     let references = envelope.references.iter().rev().chain(&envelope.in_reply_to);
@@ -176,7 +178,11 @@ async fn find_thread(tx: &mut Tx, mail: &NewMail) -> Result<Id<Thread>> {
     Ok(found.map_or_else(|| Id::new(mail.received_at), |thread| thread.thread))
 }
 
-fn event(mail: &NewMail, slot: &mailboxes::store::Slot, thread: Id<Thread>) -> Result<NewEvent> {
+pub(super) fn event(
+    mail: &NewMail,
+    slot: &mailboxes::store::Slot,
+    thread: Id<Thread>,
+) -> Result<NewEvent> {
     let parsed = &mail.parsed;
     let headers = serde_json::to_value(&parsed.envelope).map_err(Error::internal)?;
     let addresses = |field: &str| headers.get(field).cloned().unwrap_or_default();
@@ -184,7 +190,7 @@ fn event(mail: &NewMail, slot: &mailboxes::store::Slot, thread: Id<Thread>) -> R
     let attachments = serde_json::to_value(&parsed.attachments).map_err(Error::internal)?;
     let reception = match &mail.origin {
         Origin::Received(reception) => Some(reception),
-        Origin::SentCopy | Origin::Dsn => None,
+        Origin::SentCopy | Origin::Dsn | Origin::Appended => None,
     };
     let kind = if reception.is_some() { EventKind::MailReceived } else { EventKind::MailCreated };
     let payload = MailEvent {

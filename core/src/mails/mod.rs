@@ -1,5 +1,7 @@
 //! Mail in mailboxes: storing, listing, reading.
 
+pub(crate) mod change;
+pub(crate) mod changes;
 mod deliver;
 mod read;
 pub(crate) mod store;
@@ -7,6 +9,11 @@ pub(crate) mod store;
 use serde_json::Value;
 use time::OffsetDateTime;
 
+pub use change::{
+    Action, Appended, BulkRequest, BulkResult, BulkTarget, Done, MailPatch, MailState, NewAppend,
+    Outcome, Placed, append, append_faults, bulk, change, delete, update,
+};
+pub use changes::{Changed, Changes, changes, newest_modseq, wait};
 pub(crate) use deliver::{NewMail, Origin, Reception, deliver_in, parse};
 pub use read::{Part, find, list, part, raw};
 

@@ -95,7 +95,7 @@ pub(super) async fn insert_content(conn: &mut PgConnection, mail: &NewMail) -> R
     let parsed = &mail.parsed;
     let reception = match &mail.origin {
         Origin::Received(reception) => Some(storable_json(reception)?),
-        Origin::SentCopy | Origin::Dsn => None,
+        Origin::SentCopy | Origin::Dsn | Origin::Appended => None,
     };
     let search = parsed.text.as_deref().unwrap_or(&parsed.preview);
     sqlx::query!(

@@ -9,7 +9,7 @@ use crate::{
     blobs,
     error::Result,
     id::{self, Id},
-    idempotency,
+    idempotency, mails,
     platform::Platform,
     webhooks,
 };
@@ -42,6 +42,7 @@ pub async fn run_due(platform: &Platform) -> Result<()> {
     retire(&mut conn, now).await?;
     forget(&mut conn, now).await?;
     erase(&mut conn).await?;
+    mails::changes::clean_up(&mut conn, now).await?;
     webhooks::purge(&mut conn, now).await?;
     drop(conn);
     blobs::garbage::collect(platform).await
