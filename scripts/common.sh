@@ -2,6 +2,8 @@
 # Functions of the other scripts; sourced, not run.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+# In the terminal that has just installed Rust, PATH does not have it yet.
+PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin
 
 note() { printf '%s\n' "$*" >&2; }
 
@@ -14,30 +16,47 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 step() { note "== $*"; }
 
+# At a terminal sudo may ask for a password; elsewhere nobody would answer.
+sudo_flags=(-n)
+[ ! -t 0 ] || sudo_flags=()
+
 as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo ${sudo_flags[@]+"${sudo_flags[@]}"} "$@"; fi
 }
 
 may_install() {
     have apt-get || return 1
-    [ "$(id -u)" = 0 ] || { have sudo && sudo -n true 2>/dev/null; }
+    [ "$(id -u)" = 0 ] && return
+    have sudo || return 1
+    # Not `sudo -v`, which asks some users for a password that installing does not need.
+    sudo -n true 2>/dev/null || { [ -t 0 ] && as_root true; }
 }
 
-# apt_install WHAT PACKAGE...: installs Debian packages, or says what the user has to install.
-apt_install() {
-    local what=$1
+missing=()
+packages=()
+
+# need WHAT PACKAGE...: what install_needed has to install, and its Debian packages.
+need() {
+    missing+=("$1")
     shift
+    packages+=("$@")
+}
+
+# Installs everything at once, or says everything that the user has to install.
+install_needed() {
+    [ ${#packages[@]} -gt 0 ] || return 0
+    local what
+    what=$(printf ', %s' "${missing[@]}")
+    note "missing: ${what#, } (${packages[*]})"
     if ! may_install; then
-        note "error: $what is missing, and this user may not install packages. Install it, then try again:"
-        note "  Debian, Ubuntu:  sudo apt install $*"
-        note "  other systems:   the package that provides $what"
+        note "error: this user may not install packages here. Install them, then try again:"
+        note "  Debian, Ubuntu (as root):  apt install ${packages[*]}"
+        note "  other systems:             the packages that provide them"
         exit 69
     fi
-    note "installing $what: $*"
-    local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@")
-    as_root "${install[@]}" </dev/null >&2 2>/dev/null && return
-    as_root apt-get update -qq </dev/null >&2
-    as_root "${install[@]}" </dev/null >&2 || fail "cannot install $*"
+    note "installing; this takes a minute"
+    as_root bash "$PWD/scripts/apt-install" "${packages[@]}" </dev/null >&2 ||
+        fail "cannot install ${packages[*]}"
 }
 
 # Prints a directory outside of the clone for things that are slow to make.
@@ -62,5 +81,8 @@ python_env() {
     fi
     printf '%s\n' "$dir"
 }
+
+# The oldest Rust that builds the code, and the one whose lints it follows.
+rust_version() { sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml; }
 
 target_dir() { printf '%s\n' "${CARGO_TARGET_DIR:-target}"; }
