@@ -52,9 +52,10 @@ impl Site {
         let text = format!(
             "hostname = 'mail.example.test'\nnode_name = '{node}'\n\
              [listen]\nhttp = '127.0.0.1:{port}'\n\
-             [blobs]\ndirectory = '{}'\n\
+             [blobs]\ndirectory = '{dir}/blobs'\n\
+             [spool]\ndirectory = '{dir}/spool'\n\
              [delivery]\nresolvers = ['127.0.0.1:9']\n",
-            self.dir.path().join("blobs").display(),
+            dir = self.dir.path().display(),
         );
         let path = self.dir.path().join(format!("{node}.toml"));
         fs::write(&path, text).unwrap();

@@ -175,6 +175,8 @@ async fn a_database_that_takes_no_writes_is_as_good_as_none_and_recovers() {
 /// A full disk in place of the blob store, until it is dropped.
 struct FullDisk {
     dir: PathBuf,
+    /// What SMTP says of it.
+    reply: &'static str,
 }
 
 impl FullDisk {
@@ -191,7 +193,8 @@ impl FullDisk {
             let mut command = Command::new("chmod");
             assert!(command.arg("0500").arg(dir).status().unwrap().success());
         }
-        Self { dir: dir.to_owned() }
+        let reply = if disk.status.success() { "452 4.3.1" } else { "451 4.3.2" };
+        Self { dir: dir.to_owned(), reply }
     }
 }
 
@@ -236,7 +239,7 @@ async fn a_full_blob_store_refuses_large_messages_for_now_and_takes_small_ones()
     let refused = alice.post_message(large.clone()).await.expect(503);
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
     let mut client = app.smtp().await;
-    client.send_mail("bob@friend.test", "alice@example.test", &incoming).await.expect("452 4.3.1");
+    client.send_mail("bob@friend.test", "alice@example.test", &incoming).await.expect(full.reply);
     assert!(alice.inbox().await.is_empty());
     assert!(alice.http.all("/v1/messages").await.is_empty());
     let small = alice.send(&["bob@remote.test"], "Small").await.id();
