@@ -38,6 +38,7 @@ pub mod scope;
 pub mod spool;
 pub mod suppressions;
 mod text;
+pub mod threads;
 pub mod time;
 pub mod trace;
 pub mod vault;

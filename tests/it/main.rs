@@ -19,6 +19,7 @@ mod large;
 mod mail;
 mod nodes;
 mod outbound;
+mod reading;
 mod smtp_server;
 mod submission;
 mod suppressions;

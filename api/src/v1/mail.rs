@@ -45,17 +45,42 @@ pub(super) struct MailParams {
     thread_id: Option<String>,
     /// With this Message-ID, with or without angle brackets.
     message_id: Option<String>,
-    /// The subject contains this; upper and lower case are the same.
+    /// A search as in a mail program, as told above.
+    #[param(example = "from:bob has:attachment after:2026-01-31")]
+    q: Option<String>,
+    /// Subject, addresses, names of files or text have these words. Here and in `subject`, `from`
+    /// and `to`: all of the words, without regard to case and accents; what is in quotes stands
+    /// together; a word that ends in `*` is the beginning of one.
+    text: Option<String>,
+    /// The subject has these words.
     subject: Option<String>,
-    /// An address in From contains this.
+    /// A name or address in From or Sender has these words: `bob`, `bob@example.net`,
+    /// `@example.net`.
     from: Option<String>,
-    /// The recipient of the envelope, or an address in To or Cc, contains this.
+    /// The recipient of the envelope, or a name or address in To, Cc or Bcc, has these words.
     to: Option<String>,
+    /// With or without attachments.
+    has_attachment: Option<bool>,
+    /// With this system flag, such as `\Flagged`; several are separated by commas.
+    flag: Option<Vec<String>>,
+    /// Without this system flag.
+    not_flag: Option<Vec<String>>,
+    /// With this keyword.
+    keyword: Option<Vec<String>>,
+    /// Without this keyword.
+    not_keyword: Option<Vec<String>>,
     /// Only mail without `\Seen`.
     unseen: Option<bool>,
+    /// At least so many octets.
+    min_size_bytes: Option<u64>,
+    /// At most so many octets.
+    max_size_bytes: Option<u64>,
     /// Came in at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<String>,
+    /// Came in before this time.
+    #[param(value_type = Option<String>, format = DateTime)]
+    until: Option<String>,
 }
 
 struct ListRequest {
@@ -69,11 +94,21 @@ pub(super) fn filter(reader: &mut Reader) -> MailFilter {
         mailbox: reader.parsed("mailbox_id", "the id of a mailbox, mbx_…"),
         thread: reader.parsed("thread_id", "the id of a thread, thr_…"),
         internet_message_id: reader.text("message_id"),
+        query: reader.text("q"),
+        text: reader.text("text"),
         subject: reader.text("subject"),
         from: reader.text("from"),
         to: reader.text("to"),
+        has_attachment: reader.parsed("has_attachment", "true or false"),
+        flags: reader.list("flag"),
+        not_flags: reader.list("not_flag"),
+        keywords: reader.list("keyword"),
+        not_keywords: reader.list("not_keyword"),
         unseen: reader.parsed("unseen", "true or false").unwrap_or_default(),
+        min_size_bytes: reader.parsed("min_size_bytes", "a number of octets"),
+        max_size_bytes: reader.parsed("max_size_bytes", "a number of octets"),
         since: reader.time("since"),
+        until: reader.time("until"),
     }
 }
 
@@ -85,7 +120,18 @@ impl FromParams for ListRequest {
 
 /// List mail
 ///
-/// Mail of the account in all mailboxes, newest first.
+/// Mail of the account in all mailboxes, newest first. All given filters must fit.
+///
+/// A search (`q`) has words, which may stand anywhere: in the subject, addresses, names of files or
+/// the text. Case and accents do not matter; in scripts without spaces any part of a word is found.
+/// `"two words"` stand together, `invoi*` is the beginning of a word, `-word` must not be there,
+/// `this OR that`, `(…)`. In one field: `subject:`, `from:`, `to:`, `cc:`, `filename:`. Of a kind:
+/// `has:attachment`, `has:pdf` (`image`, `archive`, `spreadsheet`, `document`, `presentation`,
+/// `video`, `audio`), `is:list`, `is:automated`, `is:bounce`. Beside these, but not within `OR`:
+/// `is:unread` (`read`, `starred`, `answered`, `draft`, `forwarded`, `deleted`, `junk`),
+/// `in:` a mailbox or role, `keyword:`, `after:2026-01-31`, `before:`, `newer_than:7d`,
+/// `older_than:` (`d`, `w`, `m`, `y`), `larger:5M`, `smaller:`. What is no operator is a word. Of a
+/// mail, the first 8,000 words are looked at.
 #[utoipa::path(get, path = "/mail", tag = "mail", params(MailParams, PageParams),
     security(("api_key" = ["mail:read"])),
     responses((status = 200, description = "A page of mail", body = List<Mail>)))]

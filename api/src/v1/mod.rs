@@ -10,6 +10,7 @@ mod mail_bulk;
 mod mail_changes;
 mod mail_feed;
 mod mail_shapes;
+mod mail_show;
 mod mailboxes;
 mod messages;
 mod queue;
@@ -18,6 +19,7 @@ mod stream;
 mod suppression_files;
 mod suppression_shapes;
 mod suppressions;
+mod threads;
 mod webhook_docs;
 mod webhook_examples;
 mod webhook_shapes;
@@ -39,6 +41,8 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(suppressions::router())
         .merge(mailboxes::router())
         .merge(mail::router())
+        .merge(mail_show::router())
+        .merge(threads::router())
         .merge(mail_changes::router())
         .merge(mail_bulk::router())
         .merge(mail_feed::router())

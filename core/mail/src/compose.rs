@@ -10,6 +10,7 @@ mod write;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+pub(crate) use check::is_message_id;
 pub use write::compose;
 
 use crate::address::NamedAddress;

@@ -4,15 +4,19 @@
 //! from the network, so nothing may panic, recurse without a bound or take more than linear time.
 
 pub mod address;
+pub mod answer;
 pub mod compose;
 pub mod dkim;
 pub mod domain;
 pub mod dsn;
+pub mod header;
+pub mod html;
 pub mod mailbox;
 pub mod message;
 pub mod parse;
 pub mod received;
 pub mod report;
+pub mod search;
 
 mod date;
 mod encoded_word;

@@ -14,12 +14,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use body::{decode_part, find_part};
+pub use body::{
+    attachments, decode_body, decode_part, decode_text, find_part, html_to_text, is_as_transferred,
+    text_parts,
+};
 pub use envelope::Envelope;
 pub(crate) use structure::has_8bit_part_header;
 pub use subject::base_subject;
 
 pub use crate::address::EmailAddress;
+use crate::search::Words;
 
 /// Deepest nesting of parts that is followed.
 pub const MAX_DEPTH: usize = 50;
@@ -27,6 +31,8 @@ pub const MAX_DEPTH: usize = 50;
 pub const MAX_PARTS: usize = 1000;
 /// Most octets of each of `text` and `html`.
 pub const MAX_TEXT: usize = 1024 * 1024;
+/// Most octets that each of them is made from.
+pub const MAX_RAW_TEXT: usize = 4 * MAX_TEXT;
 /// Most characters of the preview.
 pub const MAX_PREVIEW: usize = 256;
 
@@ -118,6 +124,9 @@ pub struct ParsedMail {
     pub automated: bool,
     /// Delivery status notification (RFC 3464).
     pub is_dsn: bool,
+    /// What it is found by; [`ParsedMail::parse`] leaves that to [`crate::search::index`].
+    #[serde(skip)]
+    pub words: Words,
 }
 
 impl Part {

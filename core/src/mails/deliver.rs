@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use posthouse_mail::parse::{ParsedMail, Part};
+use posthouse_mail::{
+    parse::{ParsedMail, Part},
+    search,
+};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -75,11 +78,17 @@ pub(crate) struct Delivered {
 /// Parses what a blob will hold; large ones where that does not hold up others.
 pub(crate) async fn parse(body: &Bytes) -> Result<Arc<ParsedMail>> {
     if body.len() <= PARSE_INLINE {
-        return Ok(Arc::new(ParsedMail::parse(body)));
+        return Ok(Arc::new(parse_now(body)));
     }
     let body = body.clone();
-    let job = tokio::task::spawn_blocking(move || ParsedMail::parse(&body));
+    let job = tokio::task::spawn_blocking(move || parse_now(&body));
     job.await.map(Arc::new).map_err(Error::internal)
+}
+
+fn parse_now(body: &[u8]) -> ParsedMail {
+    let mut parsed = ParsedMail::parse(body);
+    parsed.words = search::index(&parsed);
+    parsed
 }
 
 impl NewMail {

@@ -1,14 +1,19 @@
 //! Mail in mailboxes: storing, listing, reading.
 
+mod answer;
 pub(crate) mod change;
 pub(crate) mod changes;
 mod deliver;
 mod read;
+mod search;
+mod show;
 pub(crate) mod store;
 
 use serde_json::Value;
 use time::OffsetDateTime;
 
+pub use answer::{AnswerKind, NewAnswer, answer};
+pub(crate) use answer::{Mark, mark_in};
 pub use change::{
     Action, Appended, BulkRequest, BulkResult, BulkTarget, Done, MailPatch, MailState, NewAppend,
     Outcome, Placed, append, append_faults, bulk, change, delete, update,
@@ -16,6 +21,7 @@ pub use change::{
 pub use changes::{Changed, Changes, changes, newest_modseq, wait};
 pub(crate) use deliver::{NewMail, Origin, Reception, deliver_in, parse};
 pub use read::{Part, find, list, part, raw};
+pub use show::{ShownHeader, ShownHtml, headers, html, text};
 
 use crate::id::{self, Id, Mailbox, Message, Thread};
 
@@ -100,14 +106,35 @@ pub struct MailFilter {
     pub thread: Option<Id<Thread>>,
     /// With this Message-ID.
     pub internet_message_id: Option<String>,
-    /// Subject contains this, ignoring case.
+    /// The subject has these words; here and below without regard to case and accents, and what is
+    /// in quotes stands together.
     pub subject: Option<String>,
-    /// An address in From contains this, ignoring case.
+    /// A name or address in From or Sender has these words.
     pub from: Option<String>,
-    /// The recipient of the envelope, or an address in To or Cc, contains this, ignoring case.
+    /// A name or address in To, Cc or Bcc, or the recipient of the envelope, has these words.
     pub to: Option<String>,
+    /// Subject, addresses, names of files or text have these words.
+    pub text: Option<String>,
+    /// A search in the query language ([`posthouse_mail::search`]).
+    pub query: Option<String>,
+    /// With or without attachments.
+    pub has_attachment: Option<bool>,
+    /// With all of these flags.
+    pub flags: Vec<String>,
+    /// With none of these flags.
+    pub not_flags: Vec<String>,
+    /// With all of these keywords.
+    pub keywords: Vec<String>,
+    /// With none of these keywords.
+    pub not_keywords: Vec<String>,
+    /// At least so many octets.
+    pub min_size_bytes: Option<u64>,
+    /// At most so many octets.
+    pub max_size_bytes: Option<u64>,
     /// Only without `\Seen`.
     pub unseen: bool,
     /// Came in at or after this time.
     pub since: Option<OffsetDateTime>,
+    /// Came in before this time.
+    pub until: Option<OffsetDateTime>,
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use posthouse_mail::parse::{self, ParsedMail};
 
-use super::{Mail, MailDetail, MailFilter, store};
+use super::{Mail, MailDetail, MailFilter, search::Conditions, store};
 use crate::{
     blobs,
     cx::Cx,
@@ -30,9 +30,10 @@ pub struct Part {
 /// `Forbidden`, `InvalidInput`.
 pub async fn list(cx: &Cx, filter: &MailFilter, request: &PageRequest) -> Result<Page<Mail>> {
     cx.require(Scope::MailRead)?;
+    let wanted = Conditions::new(cx, filter)?;
     let keyset = Keyset::new(cx, "mail", request)?;
-    let mut conn = cx.platform().acquire().await?;
-    let rows = store::list(&mut conn, cx.account(), filter, &keyset).await?;
+    let mut tx = cx.begin("mails.list").await?;
+    let rows = store::search::list(tx.conn(), cx.account(), (filter, &wanted), &keyset).await?;
     Ok(keyset.page(cx, rows, |row| row.mail_id).map(Mail::from))
 }
 

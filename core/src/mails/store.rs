@@ -1,17 +1,18 @@
 //! SQL of mail.
 
+pub(crate) mod search;
+
 use posthouse_mail::parse::Part;
 use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{FLAGS, Mail, MailFilter, NewMail, Origin, deliver::is_automated};
+use super::{FLAGS, Mail, NewMail, Origin, deliver::is_automated, search::tsvector};
 use crate::{
     error::{Error, Result},
     id::{self, Account, Id, Thread},
     mailboxes::store::Slot,
-    page::{Keyset, fetch_page},
 };
 
 /// Takes the next modseq and with it the lock on the account.
@@ -97,13 +98,21 @@ pub(super) async fn insert_content(conn: &mut PgConnection, mail: &NewMail) -> R
         Origin::Received(reception) => Some(storable_json(reception)?),
         Origin::SentCopy | Origin::Dsn | Origin::Appended => None,
     };
-    let search = parsed.text.as_deref().unwrap_or(&parsed.preview);
+    let recipient = match &mail.origin {
+        Origin::Received(reception) => Some(reception.rcpt_to.as_str()),
+        _ => None,
+    };
+    let words = tsvector(mail.account, &parsed.words, recipient);
     sqlx::query!(
-        "INSERT INTO mail_contents (account_id, content_id, blob_hash, prefix, size_bytes,
-             internet_message_id, base_subject, envelope, structure, preview, search_text,
-             attachments, reception, list, automated, dsn, refers_to)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::json, $9::text::json, $10, $11,
-             $12::text::json, $13::text::json, $14, $15, $16, $17)",
+        "WITH content AS (
+             INSERT INTO mail_contents (account_id, content_id, blob_hash, prefix, size_bytes,
+                 internet_message_id, base_subject, envelope, structure, preview, attachments,
+                 reception, list, automated, dsn, refers_to)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::json, $9::text::json, $10,
+                 $11::text::json, $12::text::json, $13, $14, $15, $16)
+         )
+         INSERT INTO mail_search (account_id, content_id, words)
+         VALUES ($1, $2, $17::text::tsvector)",
         mail.account.uuid(),
         mail.content_id.uuid(),
         mail.blob.hash.as_slice(),
@@ -114,13 +123,13 @@ pub(super) async fn insert_content(conn: &mut PgConnection, mail: &NewMail) -> R
         storable_json(&parsed.envelope)?,
         storable_json(&mail.structure())?,
         storable(&parsed.preview),
-        storable(search),
         storable_json(&parsed.attachments)?,
         reception,
         parsed.list,
         is_automated(mail),
         parsed.is_dsn,
-        mail.refers_to.map(Id::uuid)
+        mail.refers_to.map(Id::uuid),
+        words
     )
     .execute(conn)
     .await?;
@@ -205,53 +214,6 @@ impl From<Row> for Mail {
             received_at: row.received_at,
         }
     }
-}
-
-pub(super) async fn list(
-    conn: &mut PgConnection,
-    account: Id<Account>,
-    filter: &MailFilter,
-    keyset: &Keyset,
-) -> Result<Vec<Row>> {
-    let like = |text: &Option<String>| {
-        text.as_ref().map(|text| {
-            let text = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            format!("%{text}%")
-        })
-    };
-    Ok(fetch_page!(
-        conn,
-        keyset,
-        Row,
-        r#"SELECT m.mail_id, m.mailbox_id, m.uid, m.modseq, m.thread_id, c.envelope, m.flags,
-             ARRAY(SELECT b.keywords[k] FROM mailboxes AS b, unnest(m.keywords) AS k
-                   WHERE b.account_id = m.account_id AND b.mailbox_id = m.mailbox_id)
-                 AS "keywords!",
-             m.size_bytes, c.preview, c.attachments, c.reception, c.list, c.automated, c.dsn,
-             c.refers_to, m.received_at
-         FROM mails AS m
-         JOIN mail_contents AS c ON c.account_id = m.account_id AND c.content_id = m.content_id
-         WHERE m.account_id = $3 AND NOT m.expunged
-           AND ($4::uuid IS NULL OR m.mailbox_id = $4)
-           AND ($5::uuid IS NULL OR m.thread_id = $5)
-           AND ($6::text IS NULL OR c.internet_message_id = $6)
-           AND ($7::text IS NULL OR c.envelope ->> 'subject' ILIKE $7)
-           AND ($8::text IS NULL OR c.envelope ->> 'from' ILIKE $8)
-           AND ($9::text IS NULL OR c.reception ->> 'rcpt_to' ILIKE $9
-             OR c.envelope ->> 'to' ILIKE $9 OR c.envelope ->> 'cc' ILIKE $9)
-           AND (NOT $10 OR m.flags & 1 = 0)
-           AND ($11::timestamptz IS NULL OR m.received_at >= $11)"#,
-        "m.mail_id",
-        account.uuid(),
-        filter.mailbox.map(Id::uuid) as Option<Uuid>,
-        filter.thread.map(Id::uuid) as Option<Uuid>,
-        filter.internet_message_id,
-        like(&filter.subject),
-        like(&filter.from),
-        like(&filter.to),
-        filter.unseen,
-        filter.since,
-    ))
 }
 
 pub(super) async fn find(

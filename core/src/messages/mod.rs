@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 
 pub use prepare::check::faults;
 pub use read::{deliveries, find, list, raw};
+pub(crate) use submit::submit_marking;
 pub use submit::{check_recipient, check_sender, submit};
 
 use crate::id::{self, Delivery, Id};

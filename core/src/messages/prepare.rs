@@ -107,6 +107,7 @@ pub(super) async fn prepare(cx: &Cx, mut new: NewMessage) -> Result<Prepared> {
         blob,
         event,
         sent_copy,
+        mark: None,
         idempotency: None,
         message: Arc::new(message(cx, &submission, finished, sender.mail_from, (tags, metadata))),
         submission,

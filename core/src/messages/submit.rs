@@ -7,6 +7,7 @@ use crate::{
     cx::Cx,
     error::{Error, Result},
     idempotency::{self, Begin, Created},
+    mails::Mark,
     scope::Scope,
 };
 
@@ -16,12 +17,26 @@ use crate::{
 /// `Forbidden`, `SenderNotAllowed`, `DomainDisabled`, `InvalidInput`, `TooManyRecipients`,
 /// `MessageTooLarge`, `IdempotencyKeyReused`, `IdempotencyInFlight`, `Unavailable`, `StorageFull`.
 pub async fn submit(cx: &Cx, new: NewMessage) -> Result<Created<Submission>> {
+    submit_with(cx, new, None).await
+}
+
+/// The same, and marks the mail that the message answers, in the same transaction.
+pub(crate) async fn submit_marking(
+    cx: &Cx,
+    new: NewMessage,
+    mark: Mark,
+) -> Result<Created<Submission>> {
+    submit_with(cx, new, Some(mark)).await
+}
+
+async fn submit_with(cx: &Cx, new: NewMessage, mark: Option<Mark>) -> Result<Created<Submission>> {
     cx.require(Scope::Send)?;
     let slot = match idempotency::begin(cx).await? {
         Begin::Replayed(done) => return Ok(done),
         Begin::Fresh(slot) => slot,
     };
     let mut prepared = prepare::prepare(cx, new).await?;
+    prepared.mark = mark;
     prepared.idempotency = slot.record(cx, &prepared.submission)?;
     let submission = prepared.submission.clone();
     cx.platform().writer().write(prepared).await?;

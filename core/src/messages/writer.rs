@@ -12,11 +12,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Submission, store};
 use crate::{
     blobs::{self, NewBlob},
-    cx::Door,
+    cx::{Door, Tx},
     error::{Error, Result},
     events::NewEvent,
     idempotency,
-    mails::{self, NewMail},
+    mails::{self, Mark, NewMail},
     platform::Platform,
     queue::{self, Entry},
     suppressions,
@@ -41,6 +41,8 @@ pub(crate) struct Prepared {
     pub blob: NewBlob,
     pub event: NewEvent,
     pub sent_copy: Option<NewMail>,
+    /// On the mail that it answers.
+    pub mark: Option<Mark>,
     pub idempotency: Option<idempotency::Record>,
     pub submission: Submission,
 }
@@ -190,11 +192,7 @@ async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> 
         platform.queue().shards.lost();
         return Err(Error::unavailable("a shard of the queue has another owner now"));
     }
-    let mut copies: Vec<&NewMail> = rows.iter().filter_map(|row| row.sent_copy.as_ref()).collect();
-    copies.sort_by_key(|mail| mail.account);
-    for mail in copies {
-        mails::deliver_in(&mut tx, mail).await?;
-    }
+    write_mail(&mut tx, &rows).await?;
     for row in rows {
         tx.emit(row.event.clone());
     }
@@ -210,12 +208,24 @@ async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> 
     Ok(())
 }
 
+/// Copies and marks, account by account in the order of their locks.
+async fn write_mail(tx: &mut Tx, rows: &[&Prepared]) -> Result<()> {
+    let concerned = |row: &&&Prepared| row.sent_copy.is_some() || row.mark.is_some();
+    let mut rows: Vec<&&Prepared> = rows.iter().filter(concerned).collect();
+    rows.sort_by_key(|row| row.message.account);
+    for row in rows {
+        if let Some(mail) = &row.sent_copy {
+            mails::deliver_in(tx, mail).await?;
+        }
+        if let Some(mark) = row.mark {
+            mails::mark_in(tx, mark).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Stores the idempotency keys; gives back the orders whose key is taken.
-async fn keep_keys(
-    tx: &mut crate::cx::Tx,
-    batch: &mut Vec<Order>,
-    now: OffsetDateTime,
-) -> Result<Vec<Order>> {
+async fn keep_keys(tx: &mut Tx, batch: &mut Vec<Order>, now: OffsetDateTime) -> Result<Vec<Order>> {
     let records: Vec<idempotency::Record> =
         batch.iter_mut().filter_map(|order| order.prepared.idempotency.clone()).collect();
     if records.is_empty() {

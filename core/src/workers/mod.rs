@@ -3,6 +3,7 @@
 mod housekeeping;
 mod partitions;
 mod relay;
+mod sorter;
 
 use std::time::Duration;
 
@@ -81,6 +82,7 @@ pub async fn start(platform: &Platform, node: &str, roles: &Roles) -> Result<Wor
     }
     if roles.jobs {
         workers.makers.spawn(housekeeping::run(platform.clone(), making()));
+        workers.makers.spawn(sorter::run(platform.clone(), making()));
     }
     if roles.delivery {
         // Else the first callers would be told to come back.

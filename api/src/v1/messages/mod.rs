@@ -1,6 +1,7 @@
 //! `/v1/messages`: sending, and what became of it.
 
 mod address;
+mod answer;
 mod draft;
 mod input;
 mod multipart;
@@ -20,6 +21,8 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(read::list_messages, send::send_message))
         .routes(routes!(multipart::send_multipart_message))
         .routes(routes!(raw::send_raw_message))
+        .routes(routes!(answer::reply_to_mail))
+        .routes(routes!(answer::forward_mail))
         .routes(routes!(read::get_message))
         .routes(routes!(read::list_message_deliveries))
         .routes(routes!(read::list_message_events))

@@ -243,7 +243,7 @@ fn is_field_name(name: &str) -> bool {
 }
 
 /// RFC 5322 §3.6.4 `msg-id`, with the lenient insides that real ids have.
-pub(super) fn is_message_id(id: &str) -> bool {
+pub(crate) fn is_message_id(id: &str) -> bool {
     let inside = id.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
     inside.is_some_and(|id| {
         is_id_content(id)

@@ -1,10 +1,10 @@
 //! From the tree of parts to what a reader wants: texts, preview, files, and what kind of message it is.
 
-use mail_parser::decoders::html::html_to_text;
+use mail_parser::decoders::html::html_to_text as mail_html_to_text;
 
 use super::{
-    AttachmentInfo, MAX_PREVIEW, MAX_TEXT, ParsedMail, Part, envelope::Envelope, structure,
-    subject::base_subject, transfer,
+    AttachmentInfo, MAX_PREVIEW, MAX_RAW_TEXT, MAX_TEXT, ParsedMail, Part, envelope::Envelope,
+    structure, subject::base_subject, transfer,
 };
 use crate::{
     encoded_word,
@@ -23,8 +23,9 @@ pub(super) fn parse(message: &[u8]) -> ParsedMail {
     let mut mail =
         ParsedMail { envelope, base_subject, is_reply_or_forward, ..ParsedMail::default() };
     let chosen = Chosen::of(&root);
-    mail.text = chosen.text.map(|part| text_of(message, part));
-    mail.html = chosen.html.map(|part| text_of(message, part));
+    let text_of = |part| decode_text(part, raw_body(message, part));
+    mail.text = chosen.text.map(text_of);
+    mail.html = chosen.html.map(text_of);
     mail.attachments = chosen.files.into_iter().map(attachment).collect();
     mail.preview = preview(mail.text.as_deref(), mail.html.as_deref());
     note_kind(&mut mail, header, &root);
@@ -80,9 +81,21 @@ fn attachment(part: &Part) -> AttachmentInfo {
     }
 }
 
-/// A text part in Unicode, with LF line ends and without NUL, which databases refuse.
-fn text_of(message: &[u8], part: &Part) -> String {
-    let octets = transfer::decode(&part.encoding, raw_body(message, part, 4 * MAX_TEXT));
+/// The parts that are shown as text: plain, HTML.
+pub fn text_parts(root: &Part) -> (Option<&Part>, Option<&Part>) {
+    let chosen = Chosen::of(root);
+    (chosen.text, chosen.html)
+}
+
+/// The files of a message.
+pub fn attachments(root: &Part) -> Vec<AttachmentInfo> {
+    Chosen::of(root).files.into_iter().map(attachment).collect()
+}
+
+/// A text part in Unicode, with LF line ends and without NUL, which databases refuse. `raw` is its
+/// body as transferred, of which not more than [`MAX_RAW_TEXT`] is looked at.
+pub fn decode_text(part: &Part, raw: &[u8]) -> String {
+    let octets = transfer::decode(&part.encoding, raw.get(..MAX_RAW_TEXT).unwrap_or(raw));
     let text = encoded_word::decode_charset(part.charset.as_deref().unwrap_or(""), &octets);
     let mut text = text.replace("\r\n", "\n").replace('\0', "\u{fffd}");
     let end = text.floor_char_boundary(MAX_TEXT);
@@ -90,16 +103,21 @@ fn text_of(message: &[u8], part: &Part) -> String {
     text
 }
 
-fn raw_body<'a>(message: &'a [u8], part: &Part, limit: usize) -> &'a [u8] {
-    let end = part.body_offset.saturating_add(part.body_length.min(limit)).min(message.len());
+fn raw_body<'a>(message: &'a [u8], part: &Part) -> &'a [u8] {
+    let end = part.body_offset.saturating_add(part.body_length).min(message.len());
     message.get(part.body_offset..end).unwrap_or(&[])
+}
+
+/// What an HTML text says, of at most its first MiB.
+pub fn html_to_text(html: &str) -> String {
+    mail_html_to_text(html.get(..html.floor_char_boundary(MAX_TEXT)).unwrap_or(""))
 }
 
 fn preview(text: Option<&str>, html: Option<&str>) -> String {
     let readable = text.filter(|text| !text.trim().is_empty());
     let stripped = || {
         let html = html.unwrap_or("");
-        html_to_text(html.get(..html.floor_char_boundary(MAX_PREVIEW_HTML)).unwrap_or(""))
+        mail_html_to_text(html.get(..html.floor_char_boundary(MAX_PREVIEW_HTML)).unwrap_or(""))
     };
     let source = readable.map_or_else(stripped, str::to_owned);
     let mut preview = String::new();
@@ -155,13 +173,19 @@ fn note_kind(mail: &mut ParsedMail, header: &[u8], root: &Part) {
         && (has_status || kind.is_some_and(|kind| kind.eq_ignore_ascii_case("delivery-status")));
 }
 
+/// Whether the decoded octets of a part are the transferred ones.
+pub fn is_as_transferred(part: &Part) -> bool {
+    part.content_type.starts_with("multipart/") || transfer::is_identity(&part.encoding)
+}
+
 /// The decoded octets of a part, cut out of the whole message.
 pub fn decode_part(message: &[u8], part: &Part) -> Vec<u8> {
-    let body = raw_body(message, part, usize::MAX);
-    if part.content_type.starts_with("multipart/") {
-        return body.to_vec();
-    }
-    transfer::decode(&part.encoding, body)
+    decode_body(part, raw_body(message, part))
+}
+
+/// The decoded octets of a part, from its body as transferred.
+pub fn decode_body(part: &Part, raw: &[u8]) -> Vec<u8> {
+    if is_as_transferred(part) { raw.to_vec() } else { transfer::decode(&part.encoding, raw) }
 }
 
 /// The part with this path, as [`Part::path`] gives it.

@@ -13,6 +13,11 @@ pub(crate) fn decode(encoding: &str, body: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Whether [`decode`] gives back what it gets.
+pub(super) fn is_identity(encoding: &str) -> bool {
+    !matches!(encoding, "base64" | "quoted-printable")
+}
+
 /// How many octets [`decode`] gives, without keeping them.
 pub(super) fn decoded_size(encoding: &str, body: &[u8]) -> usize {
     let mut size = 0;
