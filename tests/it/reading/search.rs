@@ -163,8 +163,10 @@ async fn a_search_reads_its_own_words_only() {
     ] {
         let id = uuid_of(&alice);
         let statement = format!("EXPLAIN {}", search.replace("$1", &format!("'{id}'")));
+        let mut tx = app.db().begin().await.unwrap();
+        sqlx::query("SET LOCAL enable_seqscan = off").execute(&mut *tx).await.unwrap();
         let plan: Vec<String> =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_all(app.db()).await.unwrap();
+            sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_all(&mut *tx).await.unwrap();
         let plan = plan.join("\n");
         assert!(plan.contains(index) && !plan.contains("Seq Scan"), "{search}\n{plan}");
     }

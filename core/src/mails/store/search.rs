@@ -16,11 +16,16 @@ use crate::{
 const FEW: i64 = 500;
 
 /// Makes the planner look at the values of each statement of this transaction: conditions that are
-/// not asked for must not keep it from using an index.
+/// not asked for must not keep it from using an index. Nor must words that are not sorted in yet,
+/// which make an index look dear: reading all rows is dearer still, which it does not know.
 pub(crate) async fn plan_for_values(conn: &mut PgConnection) -> Result<()> {
-    sqlx::query!("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
-        .fetch_one(conn)
-        .await?;
+    sqlx::query!(
+        "SELECT set_config('plan_cache_mode', 'force_custom_plan', true) AS plans,
+             set_config('enable_seqscan', 'off', true) AS scans,
+             set_config('jit', 'off', true) AS jit"
+    )
+    .fetch_one(conn)
+    .await?;
     Ok(())
 }
 
