@@ -73,9 +73,9 @@ impl Conditions {
         if let Some(text) = &filter.query {
             match search::parse(text, cx.now()) {
                 Ok(query) => conditions.add(query, &mut exprs),
-                Err(found) => faults.extend(
-                    found.into_iter().map(|detail| FieldError::new("/q", "invalid_query", detail)),
-                ),
+                Err(found) => {
+                    faults.push(FieldError::new("/q", "invalid_query", found.join("; ")));
+                }
             }
         }
         Error::unless_empty(faults)?;

@@ -108,7 +108,7 @@ async fn what_a_search_cannot_mean_is_told_at_once() {
     let answer = alice.http.get(path).await.expect_problem(422, "invalid_input");
     let faults: Vec<_> =
         answer["errors"].as_array().unwrap().iter().map(|e| &e["pointer"]).collect();
-    assert_eq!(json!(faults), json!(["/keyword", "/flag", "/q", "/q"]));
+    assert_eq!(json!(faults), json!(["/keyword", "/flag", "/q"]));
     let long = "a".repeat(1001);
     for name in ["q", "from", "text", "subject", "to"] {
         let answer = alice.http.get(&format!("/v1/mail?{name}={long}")).await;
@@ -137,7 +137,7 @@ async fn a_search_reads_its_own_words_only() {
              ('''xw' || (row_number() OVER ()) % 50 || ''':1 ''all'':1')::tsvector FROM mail_contents",
         "INSERT INTO mails (account_id, mail_id, mailbox_id, uid, content_id, thread_id, createseq,
              modseq, size_bytes, received_at, saved_at)
-         SELECT account_id, gen_random_uuid(), account_id, row_number() OVER (), content_id,
+         SELECT account_id, gen_random_uuid(), content_id, row_number() OVER (), content_id,
              content_id, 1, 1, 1, now(), now() FROM mail_contents",
         "ANALYZE mails, mail_contents, mail_search",
     ] {
