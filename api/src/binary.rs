@@ -1,14 +1,24 @@
 //! Octets of messages and attachments: conditional (RFC 9110 §13) and by range (§14), always as a
 //! download that no browser runs (THREATS 28).
 
-use std::{fmt::Write as _, ops::Range};
+use std::{
+    fmt::Write as _,
+    ops::Range,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use axum::{
-    body::Body,
+    body::{self, HttpBody},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use posthouse_core::{
+    Error,
+    blobs::{Body, Pieces},
+};
 
 use crate::problem::{ApiResult, HttpCode, Problem};
 
@@ -21,7 +31,7 @@ pub(crate) struct Binary {
     /// File name to save as.
     pub filename: String,
     /// The octets.
-    pub content: Bytes,
+    pub content: Body,
 }
 
 impl Binary {
@@ -33,12 +43,12 @@ impl Binary {
         }
         let size = self.content.len();
         let Some(range) = wanted(request, &tag, size)? else {
-            let whole = Body::from(self.content.clone()).into_response();
+            let whole = stream(&self.content).into_response();
             return Ok(self.describe(&tag, whole));
         };
         let last = range.end.saturating_sub(1);
         let place = format!("bytes {}-{last}/{size}", range.start);
-        let part = (StatusCode::PARTIAL_CONTENT, Body::from(self.content.slice(range)));
+        let part = (StatusCode::PARTIAL_CONTENT, stream(&self.content.slice(range)));
         let mut response = self.describe(&tag, part.into_response());
         set(&mut response, header::CONTENT_RANGE, &place);
         Ok(response)
@@ -55,6 +65,49 @@ impl Binary {
         let policy = "default-src 'none'; sandbox; frame-ancestors 'none'";
         set(&mut response, header::CONTENT_SECURITY_POLICY, policy);
         response
+    }
+}
+
+/// What is in memory goes as it is; what is on disk in pieces, as the client takes them.
+fn stream(content: &Body) -> body::Body {
+    match content.in_memory() {
+        Some(bytes) => bytes.clone().into(),
+        None => body::Body::new(Stream { pieces: content.pieces(), left: content.len() }),
+    }
+}
+
+/// Octets on their way out, of which the length is known.
+struct Stream {
+    pieces: Pieces,
+    left: u64,
+}
+
+impl HttpBody for Stream {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let stream = self.get_mut();
+        let piece = ready!(stream.pieces.poll_next(cx));
+        Poll::Ready(piece.map(|piece| {
+            let piece = piece.inspect_err(|error| {
+                tracing::error!(error = ?error, "a download was cut off");
+            })?;
+            let length = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            stream.left = stream.left.saturating_sub(length);
+            Ok(Frame::data(piece))
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
     }
 }
 
@@ -90,7 +143,7 @@ fn matches(request: &HeaderMap, tag: &str) -> bool {
 }
 
 /// The one range that is asked for; several are answered with the whole, as RFC 9110 allows.
-fn wanted(request: &HeaderMap, tag: &str, size: usize) -> ApiResult<Option<Range<usize>>> {
+fn wanted(request: &HeaderMap, tag: &str, size: u64) -> ApiResult<Option<Range<u64>>> {
     let if_range = request.get(header::IF_RANGE).map(|value| value.as_bytes() == tag.as_bytes());
     if if_range == Some(false) {
         return Ok(None);
@@ -103,7 +156,7 @@ fn wanted(request: &HeaderMap, tag: &str, size: usize) -> ApiResult<Option<Range
     else {
         return Ok(None);
     };
-    let range = match (first.trim().parse::<usize>(), last.trim().parse::<usize>()) {
+    let range = match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
         (Ok(first), Ok(last)) if first <= last => first..last.saturating_add(1).min(size),
         (Ok(first), Err(_)) if last.trim().is_empty() => first..size,
         (Err(_), Ok(length)) if first.trim().is_empty() => size.saturating_sub(length)..size,
@@ -133,13 +186,13 @@ mod tests {
             tag: "msg_1".to_owned(),
             content_type: "text/html\r\nX: y".to_owned(),
             filename: "ä\r\n\".html".to_owned(),
-            content: Bytes::from_static(b"0123456789"),
+            content: Bytes::from_static(b"0123456789").into(),
         };
         binary.answer(&request)
     }
 
     async fn body(response: Response) -> Bytes {
-        axum::body::to_bytes(response.into_body(), 100).await.unwrap()
+        body::to_bytes(response.into_body(), 100).await.unwrap()
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ pub struct Config {
     pub connections_per_destination: usize,
     /// Directory or S3 bucket for messages over 128 KiB.
     pub blob_store: BlobStore,
-    /// Where large contents are while they arrive.
+    /// Where large contents are while they arrive and while they are read.
     pub spool: Spool,
     /// Most octets of memory for work on large contents at a time; one alone may take more.
     pub memory_bytes: u64,
@@ -80,7 +80,7 @@ pub enum BlobStore {
     },
 }
 
-/// A place for large contents while they arrive. What is in it is never needed after a restart.
+/// A place for large contents while they arrive and while they are read. What is in it is never needed after a restart.
 #[derive(Debug, Clone)]
 pub struct Spool {
     /// Local directory; not one in memory.

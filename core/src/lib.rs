@@ -12,7 +12,7 @@
 pub mod accounts;
 pub mod api_keys;
 mod audit;
-mod blobs;
+pub mod blobs;
 mod bounces;
 pub mod config;
 pub mod credentials;

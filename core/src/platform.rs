@@ -73,9 +73,9 @@ impl Platform {
         let cursor_key = CursorKey::new(&parts.vault)?;
         let trace_key = TraceKey::new(&parts.vault)?;
         let token_key = TokenKey::new(&parts.vault)?;
-        let blobs = Blobs::new(&parts.config.blob_store)?;
         let webhooks = Webhooks::new(&parts.config)?;
         let budgets = Budgets::new(&parts.config)?;
+        let blobs = Blobs::new(&parts.config, budgets.disk.clone())?;
         Ok(Self(Arc::new(Inner {
             config: parts.config,
             pool: parts.pool,

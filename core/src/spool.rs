@@ -118,7 +118,8 @@ fn read(mut file: File, length: u64, head: &[u8]) -> Result<Bytes> {
     Ok(Bytes::from(bytes))
 }
 
-fn fault(error: &io::Error) -> Error {
+/// A fault of the directory.
+pub(crate) fn fault(error: &io::Error) -> Error {
     let cause = format!("spool: {error}");
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -91,6 +91,8 @@ async fn a_full_spool_refuses_large_messages_for_now() {
     let (app, alice) = app(|config| config.spool.bytes = 2 * 1024 * 1024).await;
     let large = message("Large", 1100 * KIB);
     let mut first = in_the_middle(&app, &large).await;
+    // Until the server has read it.
+    assert!(first.is_quiet_for(Duration::from_secs(1)).await);
     deliver(&app, &large).await.expect("452 4.3.1");
     let body = json!({"to": ["alice@example.test"], "subject": "Post", "text": large});
     let refused = alice.post_message(body.clone()).await.expect_problem(503, "storage_full");

@@ -16,6 +16,7 @@ mod housekeeping;
 mod inbound;
 mod interop;
 mod large;
+mod large_out;
 mod mail;
 mod nodes;
 mod outbound;

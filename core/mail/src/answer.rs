@@ -200,7 +200,7 @@ pub fn forward_text(text: &str, mail: &Envelope, original: &str) -> String {
     }
     out.push_str("---------- Forwarded message ----------\n");
     for (name, value) in forward_lines(mail) {
-        out.push_str(&format!("{name}: {value}\n"));
+        out.extend([name, ": ", value.as_str(), "\n"]);
     }
     out.push('\n');
     out.push_str(start(original));
@@ -209,10 +209,10 @@ pub fn forward_text(text: &str, mail: &Envelope, original: &str) -> String {
 
 /// The HTML of a forwarded mail; `original` is harmless HTML.
 pub fn forward_html(html: &str, mail: &Envelope, original: &str) -> String {
-    let lines: String = forward_lines(mail)
-        .iter()
-        .map(|(name, value)| format!("<b>{name}:</b> {}<br>", escape(value)))
-        .collect();
+    let mut lines = String::new();
+    for (name, value) in forward_lines(mail) {
+        lines.extend(["<b>", name, ":</b> ", &*escape(&value), "<br>"]);
+    }
     let rule = "---------- Forwarded message ----------";
     let above = if html.is_empty() { String::new() } else { format!("{html}<br>") };
     format!("{above}<div>{rule}<br>{lines}</div><br>{original}")
@@ -287,7 +287,8 @@ mod tests {
         assert_eq!(all, ["<a@x>", "<b@x>", "<c@x>"]);
         let mail = envelope("Message-ID: <c@x>\r\nIn-Reply-To: <b@x>");
         assert_eq!(references(&mail).1, ["<b@x>", "<c@x>"]);
-        let many: String = (0..500).map(|n| format!(" <{n}@x>")).collect();
+        let many: Vec<String> = (0..500).map(|n| format!(" <{n}@x>")).collect();
+        let many = many.concat();
         let mail = envelope(&format!("Message-ID: <c@x>\r\nReferences:{many}"));
         let all = references(&mail).1;
         assert_eq!(all.len(), 50);

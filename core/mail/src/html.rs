@@ -171,6 +171,7 @@ const STYLES: [&str; 62] = [
 ];
 
 /// Makes HTML harmless. `parts` says where the part with a Content-ID is.
+#[expect(clippy::implicit_hasher, reason = "the filter keeps the map, and there is one caller")]
 pub fn sanitise(html: &str, remote: Remote, parts: HashMap<String, String>) -> Clean {
     let cut = cut(html);
     let blocked = Arc::new(AtomicUsize::new(0));

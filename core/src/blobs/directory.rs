@@ -23,18 +23,18 @@ impl Directory {
 
     /// Writes, syncs, renames, syncs the directory: after this the file survives a power cut.
     pub(super) async fn put(&self, object: &str, bytes: Bytes) -> Result<()> {
-        let path = self.root.join(object);
+        let path = self.path(object);
         let root = self.root.clone();
         blocking(move || write_durably(&root, &path, &bytes)).await
     }
 
-    pub(super) async fn get(&self, object: &str) -> Result<Bytes> {
-        let path = self.root.join(object);
-        blocking(move || fs::read(path)).await.map(Bytes::from)
+    /// The file of an object.
+    pub(super) fn path(&self, object: &str) -> PathBuf {
+        self.root.join(object)
     }
 
     pub(super) async fn remove(&self, object: &str) -> Result<()> {
-        let path = self.root.join(object);
+        let path = self.path(object);
         blocking(move || match fs::remove_file(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             done => done,
@@ -73,7 +73,8 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|error| storage(&error))
 }
 
-fn storage(error: &io::Error) -> Error {
+/// A fault of the directory.
+pub(super) fn storage(error: &io::Error) -> Error {
     let cause = format!("blob store: {error}");
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -93,10 +94,10 @@ mod tests {
         let root = std::env::temp_dir().join(format!("posthouse-blobs-{}", rand::random::<u64>()));
         let directory = Directory::new(&root).unwrap();
         directory.put("acc/ab/x", Bytes::from_static(b"hello")).await.unwrap();
-        assert_eq!(directory.get("acc/ab/x").await.unwrap(), "hello");
+        assert_eq!(fs::read(directory.path("acc/ab/x")).unwrap(), b"hello");
         directory.remove("acc/ab/x").await.unwrap();
         directory.remove("acc/ab/x").await.unwrap();
-        assert!(directory.get("acc/ab/x").await.is_err());
+        assert!(fs::read(directory.path("acc/ab/x")).is_err());
         fs::remove_dir_all(root).unwrap();
     }
 }

@@ -3,11 +3,14 @@
 //! Up to [`INLINE_LIMIT`] they are in Postgres, in the transaction that refers to them. Larger ones
 //! go to the blob store, durably, before that transaction.
 
+mod body;
 mod directory;
 pub(crate) mod garbage;
+mod read;
 pub(crate) mod store;
+mod unpack;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
@@ -15,10 +18,14 @@ use object_store::{
     ObjectStore, ObjectStoreExt as _, PutPayload, aws::AmazonS3Builder, path::Path,
 };
 
+pub use body::{Body, PIECE, Pieces};
+pub(crate) use read::Stored;
+
 use crate::{
-    config::BlobStore,
+    config::{BlobStore, Config},
     error::{Error, Result},
     id::{Account, Id},
+    room::Room,
 };
 
 /// Blobs up to this size are rows.
@@ -86,11 +93,16 @@ enum Backend {
 /// The blob store of this installation.
 pub struct Blobs {
     backend: Backend,
+    /// Directory for what is being read.
+    spool: PathBuf,
+    /// Room there.
+    disk: Room,
+    readers: read::Readers,
 }
 
 impl Blobs {
-    pub(crate) fn new(config: &BlobStore) -> Result<Self> {
-        let backend = match config {
+    pub(crate) fn new(config: &Config, disk: Room) -> Result<Self> {
+        let backend = match &config.blob_store {
             BlobStore::Directory(path) => Backend::Directory(directory::Directory::new(path)?),
             BlobStore::S3 { bucket, endpoint, region } => {
                 let mut builder =
@@ -101,7 +113,11 @@ impl Blobs {
                 Backend::Store(Arc::new(builder.build().map_err(Error::internal)?))
             }
         };
-        Ok(Self { backend })
+        Ok(Self::on(backend, config.spool.directory.clone(), disk))
+    }
+
+    fn on(backend: Backend, spool: PathBuf, disk: Room) -> Self {
+        Self { backend, spool, disk, readers: read::Readers::default() }
     }
 
     /// Packs `bytes` and puts them where `account` will have them.
@@ -139,16 +155,6 @@ impl Blobs {
         }
     }
 
-    async fn get(&self, object: &str) -> Result<Bytes> {
-        match &self.backend {
-            Backend::Directory(directory) => directory.get(object).await,
-            Backend::Store(store) => {
-                let found = store.get(&Path::from(object)).await.map_err(Error::unavailable)?;
-                found.bytes().await.map_err(Error::unavailable)
-            }
-        }
-    }
-
     /// Removes an object that nothing refers to any more.
     pub(crate) async fn remove(&self, object: &str) -> Result<()> {
         match &self.backend {
@@ -157,29 +163,6 @@ impl Blobs {
                 store.delete(&Path::from(object)).await.map_err(Error::unavailable)
             }
         }
-    }
-
-    /// The octets behind a stored blob, with length and checksum verified.
-    ///
-    /// # Errors
-    /// `Internal` when they are missing or damaged: never an empty or wrong body.
-    pub(crate) async fn read(&self, hash: &[u8], row: store::BlobRow) -> Result<Bytes> {
-        let stored = match (row.data, row.object) {
-            (Some(data), _) => Bytes::from(data),
-            (None, Some(object)) => self.get(&object).await?,
-            (None, None) => return Err(damaged(hash, "row without data")),
-        };
-        let size = usize::try_from(row.size_bytes).unwrap_or(usize::MAX);
-        let bytes = if row.compression == "zstd" {
-            let plain = zstd::bulk::decompress(&stored, size);
-            Bytes::from(plain.map_err(|_| damaged(hash, "does not decompress"))?)
-        } else {
-            stored
-        };
-        if bytes.len() != size || digest::digest(&digest::SHA256, &bytes).as_ref() != hash {
-            return Err(damaged(hash, "length or checksum differs"));
-        }
-        Ok(bytes)
     }
 }
 

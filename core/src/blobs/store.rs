@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{NewBlob, Place};
+use super::{Body, NewBlob, Place};
 use crate::{
     error::{Error, Result},
     id::{Account, Id},
@@ -72,11 +71,11 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Reads a blob of `account`.
+/// Opens a blob of `account`.
 ///
 /// # Errors
-/// `Internal` when it is missing or damaged.
-pub(crate) async fn read(platform: &Platform, account: Id<Account>, hash: &[u8]) -> Result<Bytes> {
+/// `StorageFull`, `Unavailable`, `Internal` when it is missing or damaged.
+pub(crate) async fn open(platform: &Platform, account: Id<Account>, hash: &[u8]) -> Result<Body> {
     let mut conn = platform.acquire().await?;
     let row = sqlx::query_as!(
         BlobRow,
@@ -93,5 +92,6 @@ pub(crate) async fn read(platform: &Platform, account: Id<Account>, hash: &[u8])
         tracing::error!(blob.hash = hex::encode(hash), "stored message content is missing");
         return Err(Error::internal("the stored content of this message is missing"));
     };
-    platform.blobs().read(hash, row).await
+    let blobs = platform.blobs();
+    blobs.open(&blobs.stored(hash, row)?).await
 }

@@ -112,7 +112,7 @@ impl Conditions {
 /// Postgres cannot look for NUL.
 fn no_nul(filter: &MailFilter, faults: &mut Vec<FieldError>) {
     let texts = [("/q", &filter.query), ("/message_id", &filter.internet_message_id)];
-    let texts = texts.into_iter().flat_map(|(at, text)| Some((at, text.as_ref()?)));
+    let texts = texts.into_iter().filter_map(|(at, text)| Some((at, text.as_ref()?)));
     let keywords = filter.keywords.iter().map(|text| ("/keyword", text));
     let not_keywords = filter.not_keywords.iter().map(|text| ("/not_keyword", text));
     for (pointer, text) in texts.chain(keywords).chain(not_keywords) {
@@ -135,12 +135,11 @@ fn bit(name: &str) -> Option<i32> {
 fn mask(names: &[String], pointer: &str, faults: &mut Vec<FieldError>) -> i32 {
     let mut mask = 0;
     for name in names {
-        match bit(name) {
-            Some(bit) => mask |= bit,
-            None => {
-                let detail = format!("there is no flag {name:?}; there are {}", FLAGS.join(", "));
-                faults.push(FieldError::new(pointer, "invalid_value", detail));
-            }
+        if let Some(bit) = bit(name) {
+            mask |= bit;
+        } else {
+            let detail = format!("there is no flag {name:?}; there are {}", FLAGS.join(", "));
+            faults.push(FieldError::new(pointer, "invalid_value", detail));
         }
     }
     mask

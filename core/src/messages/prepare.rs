@@ -6,7 +6,7 @@ mod unsubscribe;
 
 use std::{
     collections::HashSet,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 use bytes::Bytes;
@@ -29,7 +29,6 @@ use crate::{
     events::{DeliveryRef, EventKind, MessageEvent, NewEvent},
     id::{self, Id},
     mails::{self, NewMail, Origin},
-    ports::transport,
     queue::{self, Entry, millis},
     trace::Traced,
 };
@@ -154,12 +153,11 @@ fn message(
         sandbox: submission.sandbox,
         tags,
         metadata,
-        content: transport::Content {
-            prefix: finished.prefix.into(),
-            body: finished.body,
-            smtputf8: finished.smtputf8,
-            eight_bit: finished.eight_bit,
-        },
+        prefix: finished.prefix.into(),
+        body: finished.body.into(),
+        smtputf8: finished.smtputf8,
+        eight_bit: finished.eight_bit,
+        held: OnceLock::new(),
     }
 }
 

@@ -1,10 +1,8 @@
 //! Looking at messages and what became of them.
 
-use bytes::Bytes;
-
 use super::{DeliveryView, Message, MessageFilter, store};
 use crate::{
-    blobs,
+    blobs::{self, Body},
     cx::Cx,
     error::{Error, Result},
     id::{self, Id},
@@ -53,14 +51,15 @@ pub async fn deliveries(cx: &Cx, message: Id<id::Message>) -> Result<Vec<Deliver
 /// The octets of a message as they go out.
 ///
 /// # Errors
-/// `Forbidden`, `NotFound` (also when the content was redacted), `Internal` when they are damaged.
-pub async fn raw(cx: &Cx, message: Id<id::Message>) -> Result<Bytes> {
+/// `Forbidden`, `NotFound` (also when the content was redacted), `StorageFull`, `Internal` when they
+/// are damaged.
+pub async fn raw(cx: &Cx, message: Id<id::Message>) -> Result<Body> {
     cx.require(Scope::MessagesRead)?;
     let mut conn = cx.platform().acquire().await?;
     let found = store::find_content(&mut conn, cx.account(), message).await?;
     drop(conn);
     let (prefix, hash) = found.ok_or(Error::NotFound("message"))?;
     let hash = hash.ok_or(Error::NotFound("content of this message any more"))?;
-    let body = blobs::store::read(cx.platform(), cx.account(), &hash).await?;
-    Ok([prefix.as_slice(), &body].concat().into())
+    let body = blobs::store::open(cx.platform(), cx.account(), &hash).await?;
+    Ok(body.behind(&prefix))
 }

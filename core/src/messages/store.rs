@@ -27,9 +27,9 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[&Prepared]) -> Resul
     let recipients: Vec<i32> =
         rows.iter().map(|row| i32::try_from(row.entries.len()).unwrap_or(i32::MAX)).collect();
     let hashes: Vec<&[u8]> = rows.iter().map(|row| row.blob.hash.as_slice()).collect();
-    let prefixes: Vec<&[u8]> = rows.iter().map(|row| &*row.message.content.prefix).collect();
-    let smtputf8: Vec<bool> = rows.iter().map(|row| row.message.content.smtputf8).collect();
-    let eight_bit: Vec<bool> = rows.iter().map(|row| row.message.content.eight_bit).collect();
+    let prefixes: Vec<&[u8]> = rows.iter().map(|row| &*row.message.prefix).collect();
+    let smtputf8: Vec<bool> = rows.iter().map(|row| row.message.smtputf8).collect();
+    let eight_bit: Vec<bool> = rows.iter().map(|row| row.message.eight_bit).collect();
     let sandbox: Vec<bool> = rows.iter().map(|row| row.message.sandbox).collect();
     let tags: Vec<&str> = rows.iter().map(|row| row.message.tags.get()).collect();
     let metadata: Vec<&str> = rows.iter().map(|row| row.message.metadata.get()).collect();

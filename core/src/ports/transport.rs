@@ -9,6 +9,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::blobs::Body;
+
 /// Delivers messages to one next hop.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
@@ -50,11 +52,24 @@ pub struct Content {
     /// Complete header lines that go before `body` (Received, DKIM-Signature), CRLF-terminated.
     pub prefix: Bytes,
     /// The message as it was submitted or composed.
-    pub body: Bytes,
+    pub body: Body,
     /// The message needs SMTPUTF8 (RFC 6531): non-ASCII in a header field.
     pub smtputf8: bool,
     /// The message has octets above 127 and wants 8BITMIME (RFC 6152).
     pub eight_bit: bool,
+}
+
+impl Content {
+    /// Octets of all together.
+    pub fn len(&self) -> u64 {
+        let prefix = u64::try_from(self.prefix.len()).unwrap_or(u64::MAX);
+        self.body.len().saturating_add(prefix)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// Where to connect and how to protect it.

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
+use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -15,7 +16,9 @@ use super::{
     store::{self, Message},
 };
 use crate::{
+    blobs::Body,
     bounces,
+    error::Error,
     id::{Id, Message as MessageKind},
     platform::Platform,
     ports::transport::{Job, Outcome, Peer, Reply, Report},
@@ -104,7 +107,7 @@ async fn work(platform: &Platform, mut groups: Vec<Vec<Entry>>, slots: &Semaphor
             return;
         }
     };
-    let attempts = groups.into_iter().map(|group| {
+    let attempt_at = |group: Vec<Entry>| {
         let message = group.first().and_then(|entry| contents.get(&entry.id.message())).cloned();
         async move {
             // Never closed; without a permit there would only be one attempt too many.
@@ -121,8 +124,11 @@ async fn work(platform: &Platform, mut groups: Vec<Vec<Entry>>, slots: &Semaphor
                 platform.queue().completions.push(completed).await;
             }
         }
-    });
-    join_all(attempts).await;
+    };
+    let attempts = join_all(groups.into_iter().map(attempt_at));
+    // What an attempt has read goes when it has ended, not when all have.
+    drop(contents);
+    attempts.await;
 }
 
 /// Asks for what is not known, or may have changed while it waited.
@@ -177,13 +183,10 @@ async fn deliver_group(
     let now = platform.now();
     let Some(message) = message else {
         // The row is there but its content cannot be read: an alarm was raised; try again later.
-        let text = "the content of the message cannot be read at the moment";
-        let reply = Reply::local("4.3.0", text);
-        return group
-            .into_iter()
-            .map(|entry| Completed::local(entry, None, now, Verdict::Deferred(reply.clone())))
-            .collect();
+        return put_off(group, None, now, &unreadable());
     };
+    // Reports want to look at it, too.
+    let opened = platform.blobs().open(&message.body).await;
     let (mut done, mut going) = (Vec::new(), Vec::new());
     for entry in group {
         let verdict = if entry.expires <= millis(now) {
@@ -201,28 +204,54 @@ async fn deliver_group(
             None => going.push(entry),
         }
     }
+    let body = match opened {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::warn!(message.id = %message.id, error = ?error, "content could not be opened");
+            let full = matches!(error, Error::StorageFull(_));
+            let reply = if full { Reply::local("4.3.1", error.to_string()) } else { unreadable() };
+            done.extend(put_off(going, Some(&message), now, &reply));
+            return done;
+        }
+    };
     if message.sandbox {
         for entry in going {
-            done.push(sandbox::deliver(platform, entry, Arc::clone(&message)).await);
+            done.push(sandbox::deliver(platform, entry, (Arc::clone(&message), &body)).await);
         }
     } else {
         let (here, elsewhere) = going.into_iter().partition(|entry| entry.at_home);
-        done.extend(deliver_here(platform, here, Arc::clone(&message)).await);
-        done.extend(attempt(platform, elsewhere, message).await);
+        done.extend(deliver_here(platform, here, (Arc::clone(&message), &body)).await);
+        done.extend(attempt(platform, elsewhere, (message, body)).await);
     }
     done
+}
+
+fn unreadable() -> Reply {
+    Reply::local("4.3.0", "the content of the message cannot be read at the moment")
+}
+
+/// No attempt for want of the content.
+fn put_off(
+    group: Vec<Entry>,
+    message: Option<&Arc<Message>>,
+    now: OffsetDateTime,
+    reply: &Reply,
+) -> Vec<Completed> {
+    let verdict =
+        |entry| Completed::local(entry, message.cloned(), now, Verdict::Deferred(reply.clone()));
+    group.into_iter().map(verdict).collect()
 }
 
 /// An attempt for recipients who are at home here.
 async fn deliver_here(
     platform: &Platform,
     group: Vec<Entry>,
-    message: Arc<Message>,
+    (message, body): (Arc<Message>, &Body),
 ) -> Vec<Completed> {
     let mut done = Vec::with_capacity(group.len());
     for entry in group {
         let (started_at, clock) = (platform.now(), std::time::Instant::now());
-        let result = local::deliver(platform, &entry, &message).await;
+        let result = local::deliver(platform, &entry, (&message, body)).await;
         let peer = Some(Peer { host: local::HOST.to_owned(), ..Peer::default() });
         let (message, duration) = (Some(Arc::clone(&message)), clock.elapsed());
         done.push(Completed { entry, message, started_at, duration, peer, result });
@@ -230,7 +259,11 @@ async fn deliver_here(
     done
 }
 
-async fn attempt(platform: &Platform, group: Vec<Entry>, message: Arc<Message>) -> Vec<Completed> {
+async fn attempt(
+    platform: &Platform,
+    group: Vec<Entry>,
+    (message, body): (Arc<Message>, Body),
+) -> Vec<Completed> {
     let started = platform.now();
     let Some(first) = group.first() else {
         return Vec::new();
@@ -252,7 +285,7 @@ async fn attempt(platform: &Platform, group: Vec<Entry>, message: Arc<Message>) 
         mail_from: bounces::sender(platform, &message).await,
         envelope_id: Some(bounces::envelope_id(platform, &message)),
         recipients: group.iter().map(|entry| Arc::clone(&entry.recipient)).collect(),
-        message: message.content.clone(),
+        message: message.content(body),
         attempt: first.attempts,
         last_address: first.last_address,
     };

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bytes::Bytes;
 use posthouse_mail::{
     address::Address,
     dsn::{DsnInput, DsnKind, DsnRecipient, compose_failure},
-    message::split_header,
+    message::{MAX_HEADER, split_header},
 };
 use time::OffsetDateTime;
 
@@ -62,8 +63,8 @@ async fn report(platform: &Platform, group: &Group<'_>) -> Result<NewMail> {
     let hostname = &platform.config().hostname;
     let from = Address::parse(&format!("postmaster@{hostname}")).map_err(Error::internal)?;
     let to = Address::parse(&message.mail_from).map_err(Error::internal)?;
-    let original = [&*message.content.prefix, &*message.content.body].concat();
-    let header = split_header(&original).map_or(&[][..], |(header, _)| header);
+    let beginning = beginning(message).await;
+    let header = split_header(&beginning).map_or(&[][..], |(header, _)| header);
     let recipients: Vec<DsnRecipient> =
         group.decided.iter().filter_map(|one| recipient(platform, one)).collect();
     let id = Id::<id::Message>::new(now).to_string();
@@ -80,13 +81,25 @@ async fn report(platform: &Platform, group: &Group<'_>) -> Result<NewMail> {
         arrival: message.created_at,
         now,
     });
-    let body = bytes::Bytes::from(bytes);
+    let body = Bytes::from(bytes);
     let parsed = mails::parse(&body).await?;
     let blob = platform.blobs().prepare(message.account, body).await?;
-    let prefix = bytes::Bytes::from_static(b"Return-Path: <>\r\n");
+    let prefix = Bytes::from_static(b"Return-Path: <>\r\n");
     let mut mail = NewMail::new(Origin::Dsn, prefix, parsed, blob, now);
     mail.refers_to = Some(message.id);
     Ok(mail)
+}
+
+/// As much of the original as a header is looked for in. Empty when it cannot be read: a report
+/// without it is better than none.
+async fn beginning(message: &Message) -> Bytes {
+    // The empty line may come after that.
+    let most = u64::try_from(MAX_HEADER).unwrap_or(u64::MAX).saturating_add(2);
+    let body = message.body.opened().unwrap_or_default().slice(0..most);
+    body.behind(&message.prefix).bytes().await.unwrap_or_else(|error| {
+        tracing::warn!(message.id = %message.id, error = ?error, "a report goes without a header");
+        Bytes::new()
+    })
 }
 
 fn recipient(platform: &Platform, one: &Decided) -> Option<DsnRecipient> {

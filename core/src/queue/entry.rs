@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -35,7 +35,7 @@ pub(crate) struct Entry {
     pub asked: u64,
     /// The domain of the recipient is served here; known with `suppressed`.
     pub at_home: bool,
-    content: Option<Arc<Held>>,
+    content: Option<Arc<Message>>,
 }
 
 impl Entry {
@@ -63,7 +63,7 @@ impl Entry {
     }
 
     /// Keeps the content for the first attempt.
-    pub(super) fn hold(&mut self, content: Option<Arc<Held>>) {
+    pub(super) fn hold(&mut self, content: Option<Arc<Message>>) {
         self.content = content;
     }
 
@@ -74,7 +74,7 @@ impl Entry {
 
     /// The content, if it is still in memory; it is given away only once.
     pub(crate) fn take_content(&mut self) -> Option<Arc<Message>> {
-        self.content.take().map(|held| Arc::clone(&held.message))
+        self.content.take()
     }
 
     /// Domain of the recipient.
@@ -88,28 +88,21 @@ pub(crate) fn millis(time: OffsetDateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
-/// Content in memory, counted.
-pub(super) struct Held {
-    message: Arc<Message>,
-    size: usize,
-    total: Arc<AtomicUsize>,
+/// Counts a content in memory, as long as anybody has it.
+pub(crate) struct Held {
+    size: u64,
+    total: Arc<AtomicU64>,
 }
 
 impl Held {
-    /// Holds `message`, unless more than `most` octets would be held then.
-    pub(super) fn new(
-        message: &Arc<Message>,
-        size: usize,
-        total: &Arc<AtomicUsize>,
-        most: usize,
-    ) -> Option<Arc<Self>> {
+    /// Counts `size` octets, unless more than `most` would be held then.
+    pub(super) fn new(size: u64, total: &Arc<AtomicU64>, most: u64) -> Option<Self> {
         let before = total.fetch_add(size, Ordering::Relaxed);
-        if before + size > most {
+        if before.saturating_add(size) > most {
             total.fetch_sub(size, Ordering::Relaxed);
             return None;
         }
-        let (message, total) = (Arc::clone(message), Arc::clone(total));
-        Some(Arc::new(Self { message, size, total }))
+        Some(Self { size, total: Arc::clone(total) })
     }
 }
 

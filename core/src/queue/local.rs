@@ -5,18 +5,28 @@ use posthouse_mail::address::Address;
 
 use super::{Entry, complete::Result as Verdict, store::Message};
 use crate::{
+    blobs::Body,
     error::{Code, Error, Result},
     id::{Account, Id},
     mails::{self, NewMail, Origin, Reception},
     platform::Platform,
     ports::transport::Reply,
+    room::Share,
+    spool::Arrived,
 };
+
+/// A message is in memory as it is, as what it says, and compressed.
+const COPIES: u64 = 3;
 
 /// What stands for the other server's name in the history.
 pub(super) const HOST: &str = "local";
 
 /// Delivers to one recipient in a domain that is served here.
-pub(super) async fn deliver(platform: &Platform, entry: &Entry, message: &Message) -> Verdict {
+pub(super) async fn deliver(
+    platform: &Platform,
+    entry: &Entry,
+    message: (&Message, &Body),
+) -> Verdict {
     match try_deliver(platform, entry, message).await {
         Ok(()) => Verdict::Delivered(reply(250, "2.0.0", "delivered here")),
         Err(error) => verdict(entry, &error),
@@ -28,6 +38,7 @@ fn verdict(entry: &Entry, error: &Error) -> Verdict {
     match error.code() {
         Code::UnknownRecipient | Code::NotFound => Verdict::Failed(reply(550, "5.1.1", &text)),
         Code::DomainDisabled => Verdict::Deferred(reply(450, "4.2.1", &text)),
+        Code::StorageFull => Verdict::Deferred(reply(452, "4.3.1", &text)),
         Code::QuotaExceeded => Verdict::Deferred(reply(452, "4.2.2", &text)),
         _ => {
             tracing::warn!(delivery.id = %entry.id, error = ?error, "local delivery put off");
@@ -40,28 +51,29 @@ fn reply(code: u16, enhanced: &str, text: &str) -> Reply {
     Reply { code: Some(code), enhanced: Some(enhanced.to_owned()), text: text.to_owned() }
 }
 
-async fn try_deliver(platform: &Platform, entry: &Entry, message: &Message) -> Result<()> {
+async fn try_deliver(platform: &Platform, entry: &Entry, message: (&Message, &Body)) -> Result<()> {
     let address = Address::parse(&entry.recipient).map_err(Error::internal)?;
     let recipient = crate::inbound::check_recipient(platform, &address).await?;
-    let mail = new_mail(platform, entry, message, (recipient.account, HOST)).await?;
+    let (mail, _memory) = new_mail(platform, entry, message, (recipient.account, HOST)).await?;
     let mut tx = platform.begin("queue.deliver_here").await?;
     mails::deliver_in(&mut tx, &mail).await?;
     tx.commit().await
 }
 
-/// A queued message as the mail of `account`, received from `host`.
+/// A queued message as the mail of `account`, received from `host`, as soon as there is memory to
+/// work on it; the share is to be kept until the mail is stored.
 pub(crate) async fn new_mail(
     platform: &Platform,
     entry: &Entry,
-    message: &Message,
+    (message, body): (&Message, &Body),
     (account, host): (Id<Account>, &str),
-) -> Result<NewMail> {
+) -> Result<(NewMail, Share)> {
     let fields =
         format!("Delivered-To: {}\r\nReturn-Path: <{}>\r\n", entry.recipient, message.mail_from);
-    let prefix = Bytes::from([fields.as_bytes(), &message.content.prefix].concat());
-    let body = &message.content.body;
-    let blob = platform.blobs().prepare(account, body.clone()).await?;
-    let parsed = mails::parse(body).await?;
+    let prefix = Bytes::from([fields.as_bytes(), &message.prefix].concat());
+    let Arrived { bytes, memory } = body.load(platform.memory(), COPIES).await?;
+    let parsed = mails::parse(&bytes).await?;
+    let blob = platform.blobs().prepare(account, bytes).await?;
     let reception = Reception {
         mail_from: message.mail_from.to_string(),
         rcpt_to: entry.recipient.to_string(),
@@ -72,5 +84,5 @@ pub(crate) async fn new_mail(
     let origin = Origin::Received(reception);
     let mut mail = NewMail::new(origin, prefix, parsed, blob, platform.now());
     mail.refers_to = (account == message.account).then_some(message.id);
-    Ok(mail)
+    Ok((mail, memory))
 }

@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -21,8 +21,9 @@ use super::{
 };
 use crate::id::{Account, Delivery, Id};
 
-/// Octets of content that are kept in memory for the first attempt; beyond, it is read again.
-const HELD_BYTES: usize = 64 * 1024 * 1024;
+/// Octets of content that are kept in memory until the first attempt has ended; beyond, it is read
+/// again.
+const HELD_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Key of a lane.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -92,7 +93,7 @@ pub(crate) struct Limits {
 pub(crate) struct Scheduler {
     inner: Mutex<Inner>,
     kick: Notify,
-    held: Arc<AtomicUsize>,
+    held: Arc<AtomicU64>,
     smart_host: std::sync::atomic::AtomicBool,
 }
 
@@ -129,8 +130,7 @@ impl Scheduler {
 
     /// Adds the deliveries of a message that has just been committed.
     pub(crate) fn add_new(&self, message: &Arc<Message>, entries: &[Entry]) {
-        let size = message.content.prefix.len() + message.content.body.len();
-        let held = Held::new(message, size, &self.held, HELD_BYTES);
+        let held = self.hold(message);
         let now = millis(message.created_at);
         let mut inner = self.lock();
         for entry in entries {
@@ -146,6 +146,15 @@ impl Scheduler {
         }
         drop(inner);
         self.kick();
+    }
+
+    /// The message, if there is room to keep it in memory.
+    fn hold(&self, message: &Arc<Message>) -> Option<Arc<Message>> {
+        let prefix = u64::try_from(message.prefix.len()).unwrap_or(u64::MAX);
+        let size = message.body.len().saturating_add(prefix);
+        let held = Held::new(size, &self.held, HELD_BYTES)?;
+        message.held.set(held).ok()?;
+        Some(Arc::clone(message))
     }
 
     /// Adds deliveries read from the database, or that wait for another attempt.
@@ -380,6 +389,46 @@ mod tests {
         scheduler.remove_shards(&[7]);
         assert_eq!(scheduler.advance(millis(now()) + 5000), None);
         assert!(scheduler.start_workers(LIMITS).is_empty());
+    }
+
+    fn message(octets: usize) -> Arc<Message> {
+        let raw = || serde_json::value::to_raw_value("").unwrap();
+        Arc::new(Message {
+            id: Id::in_shard(now(), 1),
+            account: Id::new(now()),
+            mail_from: "".into(),
+            subject: String::new(),
+            internet_message_id: String::new(),
+            created_at: now(),
+            sandbox: false,
+            tags: raw(),
+            metadata: raw(),
+            prefix: bytes::Bytes::new(),
+            body: bytes::Bytes::from(vec![0; octets]).into(),
+            smtputf8: false,
+            eight_bit: false,
+            held: std::sync::OnceLock::new(),
+        })
+    }
+
+    #[test]
+    fn content_counts_as_held_until_its_attempt_has_ended() {
+        let scheduler = Scheduler::default();
+        let take = |message: Arc<Message>| {
+            scheduler.add_new(&message, &[entry(message.account, message.id, 1)]);
+            drop(message);
+            let lanes = scheduler.start_workers(LIMITS);
+            let mut work = scheduler.take(&lanes[0]).unwrap();
+            assert!(scheduler.take(&lanes[0]).is_none());
+            work.groups[0][0].take_content()
+        };
+        let large = 40 * 1024 * 1024;
+        let attempted = take(message(large));
+        assert!(attempted.is_some());
+        assert!(take(message(large)).is_none(), "there is room for one");
+        assert!(take(message(1000)).is_some());
+        drop(attempted);
+        assert!(take(message(large)).is_some());
     }
 
     #[test]

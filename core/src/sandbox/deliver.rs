@@ -7,6 +7,7 @@ use posthouse_mail::address::Address;
 
 use super::magic::{Magic, magic};
 use crate::{
+    blobs::Body,
     error::{Error, Result},
     id::{self, Account, Id},
     mails,
@@ -24,10 +25,14 @@ use crate::{
 const HOST: &str = "sandbox";
 
 /// Plays the recipient's server for one recipient.
-pub(crate) async fn deliver(platform: &Platform, entry: Entry, message: Arc<Message>) -> Completed {
+pub(crate) async fn deliver(
+    platform: &Platform,
+    entry: Entry,
+    (message, body): (Arc<Message>, &Body),
+) -> Completed {
     let started_at = platform.now();
     let clock = std::time::Instant::now();
-    let result = match play(platform, &entry, &message).await {
+    let result = match play(platform, &entry, (&message, body)).await {
         Ok(result) => result,
         Err(error) => {
             tracing::warn!(delivery.id = %entry.id, error = ?error, "the sandbox could not deliver");
@@ -44,7 +49,7 @@ pub(crate) async fn deliver(platform: &Platform, entry: Entry, message: Arc<Mess
     }
 }
 
-async fn play(platform: &Platform, entry: &Entry, message: &Message) -> Result<Verdict> {
+async fn play(platform: &Platform, entry: &Entry, message: (&Message, &Body)) -> Result<Verdict> {
     let recipient = Address::parse(&entry.recipient).map_err(Error::internal)?;
     let home = home(platform, &recipient).await?;
     let magic = if home.is_some_and(|home| home.exact) { None } else { magic(recipient.local()) };
@@ -99,7 +104,7 @@ async fn home(platform: &Platform, recipient: &Address) -> Result<Option<Home>> 
 async fn store(
     platform: &Platform,
     entry: &Entry,
-    message: &Message,
+    (message, body): (&Message, &Body),
     home: Option<Id<Account>>,
     verdict: &Verdict,
 ) -> Result<()> {
@@ -109,15 +114,15 @@ async fn store(
         Verdict::Deferred(reply) => ("deferred", reply),
         other => ("failed", other.reply()),
     };
-    let mail = if outcome == "delivered" {
+    let loaded = if outcome == "delivered" {
         let account = home.unwrap_or(message.account);
-        Some(local::new_mail(platform, entry, message, (account, HOST)).await?)
+        Some(local::new_mail(platform, entry, (message, body), (account, HOST)).await?)
     } else {
         None
     };
     let mut tx = platform.begin("sandbox.deliver").await?;
     let mut stored: Option<(Id<Account>, Id<id::Mail>)> = None;
-    if let Some(mail) = &mail {
+    if let Some((mail, _)) = &loaded {
         let delivered = mails::deliver_in(&mut tx, mail).await?;
         stored = delivered.map(|delivered| (mail.account, delivered.mail));
     }

@@ -78,6 +78,9 @@ pub(super) enum Error {
     /// A reply that makes no sense at this stage.
     #[error("unexpected reply to {0}: {1}")]
     Unexpected(Stage, String),
+    /// The octets of the message, which are ours to give.
+    #[error("the message could not be read: {0}")]
+    Content(#[source] posthouse_core::Error),
     /// Plain text behind the reply to STARTTLS.
     #[error("the server sent plain text after its reply to STARTTLS; this may be an attack")]
     Injected,
@@ -91,6 +94,7 @@ impl Error {
             Self::Io(Stage::Handshake, _) | Self::Injected => "4.7.5",
             Self::Io(..) | Self::Closed(_) | Self::TimedOut(..) | Self::SessionOver(_) => "4.4.2",
             Self::Malformed(..) | Self::Unexpected(..) => "4.5.0",
+            Self::Content(_) => return Reply::local("4.3.0", self.to_string()),
         };
         Reply::local(enhanced, format!("{}: {self}", host.name))
     }

@@ -68,8 +68,9 @@ impl Ledger {
     /// Refuses what the server could only refuse: too large (RFC 1870 §6.1), or in need of SMTPUTF8
     /// (RFC 6531 §3.2) without it.
     pub(super) fn refuse_locally(&mut self, job: &Job, offered: &Capabilities) {
-        let size = job.message.prefix.len() + job.message.body.len();
-        if let Some(limit) = offered.size.filter(|limit| size > *limit) {
+        let size = job.message.len();
+        let is_over = |limit: &usize| u64::try_from(*limit).is_ok_and(|limit| size > limit);
+        if let Some(limit) = offered.size.filter(is_over) {
             let text = format!("The message has {size} octets, the server takes {limit}");
             self.settle_rest(|| failed("5.3.4", &text));
         }

@@ -71,7 +71,7 @@ mod tests {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         let host = Host { name: "mx.example".into(), addresses };
         let hop = Hop { hosts: vec![host], port: 25, tls: Tls::Never, credentials: None };
-        let (prefix, body) = (Bytes::new(), Bytes::new());
+        let (prefix, body) = (Bytes::new(), Bytes::new().into());
         Job {
             hop: Arc::new(hop),
             envelope_id: None,

@@ -145,10 +145,10 @@ impl Transaction<'_> {
 
     /// `"MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF`
     fn queue_mail(&mut self) {
-        let Content { prefix, body, smtputf8, eight_bit } = &self.job.message;
+        let message @ Content { smtputf8, eight_bit, .. } = &self.job.message;
         let offered = &self.connection.capabilities;
         let size = if offered.offers(Extension::Size) {
-            format!(" SIZE={}", prefix.len() + body.len())
+            format!(" SIZE={}", message.len())
         } else {
             String::new()
         };
@@ -272,6 +272,11 @@ impl Transaction<'_> {
         let Err(error) = self.write_message().await else {
             return self.reply(Stage::EndOfData).await;
         };
+        if let Error::Content(_) = error {
+            // Nothing may end what was sent so far.
+            self.connection.broken = true;
+            return Err(self.fault(error));
+        }
         // A server may refuse before the end and close: its reply says more than our error.
         match self.connection.reply(Stage::Quit).await {
             Ok(response) if !response.is_positive() => Ok(response),
@@ -280,18 +285,25 @@ impl Transaction<'_> {
     }
 
     async fn write_message(&mut self) -> Result<(), Error> {
+        let Content { prefix, body, .. } = &self.job.message;
         let mut stuffer = Stuffer::new();
-        for part in [&self.job.message.prefix, &self.job.message.body] {
-            let mut rest = part.as_ref();
-            while !rest.is_empty() {
-                rest = stuffer.push(rest, &mut self.connection.out, CHUNK);
-                if self.connection.out.len() >= CHUNK {
-                    self.connection.flush(Stage::Message).await?;
-                }
-            }
+        self.write_piece(&mut stuffer, prefix).await?;
+        let mut pieces = body.pieces();
+        while let Some(piece) = pieces.next().await {
+            self.write_piece(&mut stuffer, &piece.map_err(Error::Content)?).await?;
         }
         stuffer.finish(&mut self.connection.out);
         self.connection.flush(Stage::Message).await
+    }
+
+    async fn write_piece(&mut self, stuffer: &mut Stuffer, mut rest: &[u8]) -> Result<(), Error> {
+        while !rest.is_empty() {
+            rest = stuffer.push(rest, &mut self.connection.out, CHUNK);
+            if self.connection.out.len() >= CHUNK {
+                self.connection.flush(Stage::Message).await?;
+            }
+        }
+        Ok(())
     }
 
     /// One reply that holds for all recipients that were accepted.

@@ -46,7 +46,7 @@ impl Operation {
     /// Asks with a body that is full of faults, if there is one.
     async fn ask_wrongly(&self, client: &Client, id: &str) -> Option<Answer> {
         let kind = self.content_type.as_deref()?;
-        let body = r#"{"from": 7, "name": "", "url": "http://10.0.0.1/", "x": 1"#;
+        let body = r#"{"from": 7, "name": "", "url": "http://10.0.0.1/", "x": 1}"#;
         let path = format!("{}?x=1", self.place(id));
         let request = client.request(self.method.clone(), &path);
         Some(request.header("Idempotency-Key", "").body(kind, body).send().await)

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use posthouse_core::ports::transport::Transport as _;
 use posthouse_smtp_gateway::outbound::Outbound;
 use posthouse_tests::sink::{Script, Sink, Stage};
@@ -37,7 +38,7 @@ async fn hanging_in_the_middle_of_a_large_message_ends_as_deferred() {
     let mut config = config();
     config.timeouts.data_block = Duration::from_millis(300);
     let mut large = job(&sink, &["a@b.example"]);
-    large.message.body = vec![b'x'; 30_000_000].into();
+    large.message.body = Bytes::from(vec![b'x'; 30_000_000]).into();
     let report = Outbound::new(&config).unwrap().deliver(large).await;
     assert_eq!(results(&report), ["~local 4.4.2"]);
 }

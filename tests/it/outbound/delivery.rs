@@ -93,9 +93,9 @@ async fn large_message_arrives_whole() {
     let sink = Sink::start(Script::new());
     let line = "...................... a line that is stuffed ......................\r\n";
     let mut job = job(&sink, &["b@b.example"]);
-    job.message.body = Bytes::from(line.repeat(40_000));
+    let body = Bytes::from(line.repeat(40_000));
+    job.message.body = body.clone().into();
     job.message.prefix = Bytes::new();
-    let body = job.message.body.clone();
     assert_eq!(results(&deliver(job).await), ["+250 2.0.0"]);
     assert!(sink.messages()[0].data == body);
 }
@@ -170,7 +170,7 @@ fn any_octets_arrive_as_one_normalised_message() {
         .run(&messages, |octets| {
             let mut job = job(&sink, &["b@b.example"]);
             job.message.prefix = Bytes::new();
-            job.message.body = Bytes::copy_from_slice(&octets);
+            job.message.body = Bytes::copy_from_slice(&octets).into();
             let before = sink.count();
             let report = runtime.block_on(client.deliver(job));
             prop_assert_eq!(results(&report), ["+250 2.0.0"]);

@@ -61,7 +61,7 @@ fn job_to(hosts: Vec<Host>, port: u16, recipients: &[&str]) -> Job {
 fn content(body: &str) -> Content {
     Content {
         prefix: Bytes::from_static(b"Received: by test\r\n"),
-        body: Bytes::copy_from_slice(body.as_bytes()),
+        body: Bytes::copy_from_slice(body.as_bytes()).into(),
         smtputf8: false,
         eight_bit: !body.is_ascii(),
     }

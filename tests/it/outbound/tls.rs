@@ -82,8 +82,8 @@ async fn large_message_goes_through_tls() {
     let sink = Sink::start(Script::new().starttls(server));
     let mut job = job(&sink, &["a@b.example"]);
     job.message.prefix = bytes::Bytes::new();
-    job.message.body = ".line\r\n".repeat(300_000).into();
-    let body = job.message.body.clone();
+    let body = bytes::Bytes::from(".line\r\n".repeat(300_000));
+    job.message.body = body.clone().into();
     let report = client_with(roots).deliver(job).await;
     assert_eq!(results(&report), ["+250 2.0.0"]);
     assert!(sink.messages()[0].data == body);

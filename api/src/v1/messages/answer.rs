@@ -109,6 +109,7 @@ pub(crate) struct NewForward {
 }
 
 /// What both have in common, as a message, and what is known besides.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
 struct Answer {
     kind: AnswerKind,
     quote: bool,

@@ -21,7 +21,7 @@ const UNCOUNTED: [&str; 27] = [
     "tr", "wbr",
 ];
 
-/// Elements whose content is text to the parser, except where it is within SVG or MathML.
+/// Elements whose content is text to the parser, except where it is within SVG or `MathML`.
 const TEXTS: [&str; 8] =
     ["script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"];
 
@@ -48,7 +48,7 @@ pub(super) fn harmless(html: &str) -> usize {
 struct Scan<'a> {
     /// Names of open elements, outermost first.
     open: Vec<&'a str>,
-    /// There was SVG or MathML, where any element can be left open.
+    /// There was SVG or `MathML`, where any element can be left open.
     foreign: bool,
     /// Within an element whose content may be text.
     text: Option<&'a str>,

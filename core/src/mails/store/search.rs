@@ -66,6 +66,7 @@ async fn route<'a>(
 }
 
 /// A page of mails. For a transaction of its own.
+#[expect(clippy::too_many_lines, reason = "one query with its parameters")]
 pub(in crate::mails) async fn list(
     conn: &mut PgConnection,
     account: Id<Account>,

@@ -3,7 +3,7 @@
 pub(super) mod leases;
 mod views;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 pub(crate) use views::deliveries_of;
 
-use super::{Entry, millis};
+use super::{Entry, entry::Held, millis};
 use crate::{
-    blobs,
+    blobs::{self, Body, Stored},
     error::Result,
     id::{self, Account, Id},
     messages::writer::Prepared,
@@ -34,7 +34,21 @@ pub(crate) struct Message {
     pub sandbox: bool,
     pub tags: Box<RawValue>,
     pub metadata: Box<RawValue>,
-    pub content: Content,
+    /// Complete header lines that go before the body.
+    pub prefix: Bytes,
+    pub body: Stored,
+    pub smtputf8: bool,
+    pub eight_bit: bool,
+    /// Counts the body as long as that is in memory from before the first attempt.
+    pub held: OnceLock<Held>,
+}
+
+impl Message {
+    /// The octets as they go out; `body` is the one of this message, opened.
+    pub(super) fn content(&self, body: Body) -> Content {
+        let (prefix, smtputf8, eight_bit) = (self.prefix.clone(), self.smtputf8, self.eight_bit);
+        Content { prefix, body, smtputf8, eight_bit }
+    }
 }
 
 /// Rows of `load_shard` at a time.
@@ -132,7 +146,8 @@ pub(super) async fn load_shard(
     Ok(entries.collect())
 }
 
-/// Reads messages with their content. Those that are missing or damaged are left out and logged.
+/// Reads messages with their content, but not what is in the blob store. Those whose content is
+/// missing or damaged are left out and logged.
 pub(super) async fn load_messages(
     platform: &Platform,
     wanted: &[(Id<Account>, Id<id::Message>)],
@@ -162,7 +177,7 @@ pub(super) async fn load_messages(
             data: row.data,
             object: row.object,
         };
-        let Ok(body) = platform.blobs().read(&row.hash, blob).await else {
+        let Ok(body) = platform.blobs().stored(&row.hash, blob) else {
             continue;
         };
         messages.push(Arc::new(Message {
@@ -175,12 +190,11 @@ pub(super) async fn load_messages(
             sandbox: row.sandbox,
             tags: row.tags.0,
             metadata: row.metadata.0,
-            content: Content {
-                prefix: Bytes::from(row.prefix),
-                body,
-                smtputf8: row.smtputf8,
-                eight_bit: row.eight_bit,
-            },
+            prefix: Bytes::from(row.prefix),
+            body,
+            smtputf8: row.smtputf8,
+            eight_bit: row.eight_bit,
+            held: OnceLock::new(),
         }));
     }
     Ok(messages)
