@@ -101,7 +101,7 @@ async fn a_large_message_goes_to_two_destinations_from_one_file() {
     for noise in [false, true] {
         // Room for one file, not for two.
         let app = App::test()
-            .configure(|config| config.spool.bytes = 4 * MIB as u64)
+            .configure(|config| config.spool.bytes = 4 << 20)
             .sink("mx.one.test", script())
             .sink("mx.two.test", script())
             .start()
@@ -127,7 +127,7 @@ async fn a_large_message_goes_to_two_destinations_from_one_file() {
 
 #[tokio::test]
 async fn delivering_large_messages_takes_no_share_of_the_memory() {
-    let (app, alice) = app(|config| config.memory_bytes = 512 * KIB as u64).await;
+    let (app, alice) = app(|config| config.memory_bytes = 512 << 10).await;
     let (text, _) = deferred(&alice, "Text", false).await;
     let (noise, message) = deferred(&alice, "Noise", true).await;
     let all = app.hold_memory().await;
@@ -161,7 +161,7 @@ async fn a_large_message_for_somebody_here_waits_for_memory() {
 
 #[tokio::test]
 async fn a_full_spool_puts_large_messages_off() {
-    let (app, alice) = app(|config| config.spool.bytes = 2 * MIB as u64).await;
+    let (app, alice) = app(|config| config.spool.bytes = 2 << 20).await;
     let (id, message) = deferred(&alice, "Put off", false).await;
     let client = fill_spool(&app).await;
     let refused = raw(&alice, &id).await.expect_problem(503, "storage_full");
@@ -324,7 +324,7 @@ async fn a_large_mail_comes_back_whole_and_in_parts() {
 
 #[tokio::test]
 async fn slow_downloads_hold_no_memory_and_end_well() {
-    let (app, alice) = app(|config| config.memory_bytes = 4 * MIB as u64).await;
+    let (app, alice) = app(|config| config.memory_bytes = 4 << 20).await;
     let mut client = app.smtp().await;
     let (mail, parts) = with_parts();
     client.send_mail("bob@friend.test", "alice@example.test", &mail).await.expect("250");
