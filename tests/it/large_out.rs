@@ -227,7 +227,7 @@ async fn what_cannot_be_read_to_its_end_is_not_ended() {
     let (app, alice) = app(|_| ()).await;
     let (id, _) = deferred(&alice, "Broken off", true).await;
     let slow = Script::new().slow(Duration::from_secs(1));
-    let sink = app.start_sink("mx.remote.test", slow);
+    let sink = app.start_sink("mx.remote.test", slow).await;
     app.advance(8 * MINUTE);
     eventually("MAIL", async || (!sink.commands("MAIL").is_empty()).then_some(())).await;
     break_spool();

@@ -44,6 +44,7 @@ use crate::{
     server::{Addresses, Plan, Server},
     sink::{Script, Sink},
     smtp_client::SmtpClient,
+    wait::eventually,
 };
 
 /// The password of every account that a test makes.
@@ -145,7 +146,7 @@ impl Builder {
             files,
         };
         for (host, script) in self.sinks {
-            app.start_sink(&host, script);
+            app.start_sink(&host, script).await;
         }
         app
     }
@@ -276,10 +277,13 @@ impl App {
     }
 
     /// Starts another mail server, now; in place of the one of that name, if there is one.
-    pub fn start_sink(&self, host: &str, script: Script) -> Arc<Sink> {
+    pub async fn start_sink(&self, host: &str, script: Script) -> Arc<Sink> {
         self.stop_sink(host);
         let address = SocketAddr::new(self.add_host(host), self.network.port);
-        let sink = Arc::new(Sink::start_at(script, address));
+        // The socket of the one before is closed by and by.
+        let bind = async || std::net::TcpListener::bind(address).ok();
+        let listener = eventually("the address of a sink is free", bind).await;
+        let sink = Arc::new(Sink::start_on(script, listener));
         self.sinks().insert(host.to_owned(), sink.clone());
         sink
     }

@@ -84,7 +84,15 @@ impl Sink {
     /// When the address cannot be used.
     #[expect(clippy::expect_used, reason = "a test cannot go on without its sink")]
     pub fn start_at(script: Script, addr: SocketAddr) -> Self {
-        let listener = std::net::TcpListener::bind(addr).expect("a sink needs its address");
+        Self::start_on(script, std::net::TcpListener::bind(addr).expect("a sink needs its address"))
+    }
+
+    /// Starts a sink on a socket that listens already.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    #[expect(clippy::expect_used, reason = "a test cannot go on without its sink")]
+    pub fn start_on(script: Script, listener: std::net::TcpListener) -> Self {
         listener.set_nonblocking(true).expect("a socket can be made non-blocking");
         let addr = listener.local_addr().expect("a listener has an address");
         let listener = TcpListener::from_std(listener).expect("a sink runs in a runtime");

@@ -1,12 +1,13 @@
 //! A creating request: caller, JSON body and Idempotency-Key together.
 
 use axum::{
+    body::Body,
     extract::{FromRequest, FromRequestParts as _, Request},
     http::request::Parts,
 };
-use posthouse_core::{Cx, FieldError, IdempotencyKey};
+use posthouse_core::{Cx, FieldError, Id, IdempotencyKey, id::Kind};
 
-use super::{Caller, Input, json};
+use super::{Caller, Input, PathId, json};
 use crate::{
     problem::{ApiResult, Problem},
     state::ApiState,
@@ -22,19 +23,50 @@ pub(crate) struct Create<T> {
     pub body: T,
 }
 
+/// A request to create something from what the `{id}` in the path names.
+pub(crate) struct CreateFrom<K, T> {
+    /// Who asks, with the idempotency key.
+    pub cx: Cx,
+    /// What it is made from.
+    pub id: Id<K>,
+    /// What is to be created.
+    pub body: T,
+}
+
 impl<T: Input> FromRequest<ApiState> for Create<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &ApiState) -> ApiResult<Self> {
         let (mut parts, body) = request.into_parts();
         let Caller(cx) = Caller::from_request_parts(&mut parts, state).await?;
-        T::require(&cx)?;
-        let bytes = json::read(&parts, body, state).await?;
-        let mut faults = Vec::new();
-        let key = idempotency_key(&parts, &bytes, &mut faults);
-        let body = json::parse_input(&cx, bytes, faults).await?;
-        Ok(Self { cx: cx.with_idempotency(key), body })
+        read(cx, &parts, body, state).await
     }
+}
+
+impl<K: Kind, T: Input> FromRequest<ApiState> for CreateFrom<K, T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &ApiState) -> ApiResult<Self> {
+        let (mut parts, body) = request.into_parts();
+        let Caller(cx) = Caller::from_request_parts(&mut parts, state).await?;
+        let PathId(id) = PathId::from_request_parts(&mut parts, state).await?;
+        let Create { cx, body } = read(cx, &parts, body, state).await?;
+        Ok(Self { cx, id, body })
+    }
+}
+
+async fn read<T: Input>(
+    cx: Cx,
+    parts: &Parts,
+    body: Body,
+    state: &ApiState,
+) -> ApiResult<Create<T>> {
+    T::require(&cx)?;
+    let bytes = json::read(parts, body, state).await?;
+    let mut faults = Vec::new();
+    let key = idempotency_key(parts, &bytes, &mut faults);
+    let body = json::parse_input(&cx, bytes, faults).await?;
+    Ok(Create { cx: cx.with_idempotency(key), body })
 }
 
 /// The caller's idempotency key, bound to method, path, query and `body`; what is wrong with it is

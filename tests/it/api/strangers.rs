@@ -177,6 +177,7 @@ impl Things {
         let message = http.post("/v1/messages", message).await.expect(202);
         let mail = http.get("/v1/mail").await.expect(200);
         let mailboxes = http.get("/v1/mailboxes").await.expect(200);
+        let threads = http.get("/v1/threads").await.expect(200);
         let keys = http.get("/v1/api-keys").await.expect(200);
         let domains = app.admin().get("/v1/domains").await.expect(200);
         let webhook = json!({"url": "http://127.0.0.1:9/", "event_types": ["*"]});
@@ -188,6 +189,7 @@ impl Things {
         Self(vec![
             ("/messages/", message.id()),
             ("/mail/", first(&mail)),
+            ("/threads/", first(&threads)),
             ("/mailboxes/", first(&mailboxes)),
             ("/api-keys/", first(&keys)),
             ("/domains/", first(&domains)),

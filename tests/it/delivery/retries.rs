@@ -125,7 +125,7 @@ async fn a_server_that_is_down_is_tried_again_and_gets_the_message_when_it_is_up
     let message = alice.send(&["bob@remote.test"], "Down").await.id();
     let deferred = alice.wait_for_status(&message, "deferred").await.remove(0);
     assert_eq!(deferred["attempts"][0]["smtp_code"], serde_json::Value::Null);
-    app.start_sink("mx.remote.test", Script::new());
+    app.start_sink("mx.remote.test", Script::new()).await;
     app.advance(Duration::from_mins(1));
     alice.wait_for_status(&message, "delivered").await;
     app.stop().await;

@@ -17,8 +17,8 @@ async fn exchangers_are_tried_by_preference_until_one_answers() {
     let remote = zone("remote.test").mx(20, "second").mx(10, "first").mx(30, "third");
     let app = App::test().dns(remote).start().await;
     app.add_host("first.remote.test");
-    let second = app.start_sink("second.remote.test", Script::new());
-    let third = app.start_sink("third.remote.test", Script::new());
+    let second = app.start_sink("second.remote.test", Script::new()).await;
+    let third = app.start_sink("third.remote.test", Script::new()).await;
     let alice = app.account("alice@example.test").await;
     let message = alice.send(&["bob@remote.test"], "x").await.id();
     let delivered = alice.wait_for_status(&message, "delivered").await.remove(0);
@@ -32,8 +32,9 @@ async fn a_busy_exchanger_is_passed_over_in_the_same_attempt() {
     let remote = zone("remote.test").mx(10, "busy").mx(20, "idle");
     let app = App::test().dns(remote).start().await;
     let busy = app
-        .start_sink("busy.remote.test", Script::new().reply(Stage::Greeting, "421 4.3.2 Too busy"));
-    app.start_sink("idle.remote.test", Script::new());
+        .start_sink("busy.remote.test", Script::new().reply(Stage::Greeting, "421 4.3.2 Too busy"))
+        .await;
+    app.start_sink("idle.remote.test", Script::new()).await;
     let alice = app.account("alice@example.test").await;
     let message = alice.send(&["bob@remote.test"], "x").await.id();
     let delivered = alice.wait_for_status(&message, "delivered").await.remove(0);
@@ -46,8 +47,8 @@ async fn a_busy_exchanger_is_passed_over_in_the_same_attempt() {
 async fn a_permanent_refusal_is_final_and_no_other_exchanger_is_asked() {
     let remote = zone("remote.test").mx(10, "first").mx(20, "second");
     let app = App::test().dns(remote).start().await;
-    app.start_sink("first.remote.test", Script::new().reply(Stage::Rcpt, "550 5.1.1 No"));
-    let second = app.start_sink("second.remote.test", Script::new());
+    app.start_sink("first.remote.test", Script::new().reply(Stage::Rcpt, "550 5.1.1 No")).await;
+    let second = app.start_sink("second.remote.test", Script::new()).await;
     let alice = app.account("alice@example.test").await;
     let message = alice.send(&["bob@remote.test"], "x").await.id();
     alice.wait_for_status(&message, "failed").await;
@@ -70,7 +71,7 @@ async fn a_domain_that_says_it_takes_no_mail_gets_none() {
 #[tokio::test]
 async fn a_domain_without_exchangers_is_its_own() {
     let app = App::test().dns(zone("remote.test")).start().await;
-    let sink = app.start_sink("remote.test", Script::new());
+    let sink = app.start_sink("remote.test", Script::new()).await;
     let alice = app.account("alice@example.test").await;
     let message = alice.send(&["bob@remote.test"], "x").await.id();
     alice.wait_for_status(&message, "delivered").await;
@@ -98,7 +99,7 @@ async fn aliases_are_followed_but_not_for_ever() {
     let ring = zone("ring.test").cname("@", "other").cname("other", "@");
     let remote = zone("remote.test").mx_of("mail", 10, "mx");
     let app = App::test().dns(short).dns(long).dns(ring).dns(remote).start().await;
-    let sink = app.start_sink("mx.remote.test", Script::new());
+    let sink = app.start_sink("mx.remote.test", Script::new()).await;
     let alice = app.account("alice@example.test").await;
     let message = alice.send(&["bob@short.test"], "x").await.id();
     alice.wait_for_status(&message, "delivered").await;
@@ -129,7 +130,7 @@ async fn everything_goes_through_the_smart_host_with_its_login() {
         .await;
     let tls = certificates::trusted(&app, "relay.provider.test");
     let script = Script::new().starttls(tls).login("customer", "secret");
-    let relay = app.start_sink("relay.provider.test", script);
+    let relay = app.start_sink("relay.provider.test", script).await;
     let alice = app.account("alice@example.test").await;
     let message = alice.send(&["bob@remote.test", "carol@other.test"], "x").await.id();
     let ended = posthouse_tests::wait::eventually("both are gone", async || {
@@ -164,7 +165,7 @@ async fn a_smart_host_with_a_certificate_of_somebody_else_gets_neither_login_nor
         .await;
     let tls = certificates::untrusted("relay.provider.test");
     let script = Script::new().starttls(tls).login("customer", "secret");
-    let relay = app.start_sink("relay.provider.test", script);
+    let relay = app.start_sink("relay.provider.test", script).await;
     let alice = app.account("alice@example.test").await;
     let message = alice.send(&["bob@remote.test"], "x").await.id();
     alice.wait_for_status(&message, "deferred").await;

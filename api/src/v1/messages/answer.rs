@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     answer::New,
-    extract::{Create, Input, Object, PathId},
+    extract::{CreateFrom, Input, Object},
     problem::{ApiResult, Problem},
     v1::fields::Time,
 };
@@ -198,10 +198,9 @@ impl Input for NewForward {
     responses((status = 202, description = "It was taken for delivery", body = Submission,
         headers(("Location" = String, description = "Where it is")))))]
 pub(crate) async fn reply_to_mail(
-    PathId(mail): PathId<id::Mail>,
-    Create { cx, body }: Create<NewReply>,
+    CreateFrom { cx, id, body }: CreateFrom<id::Mail, NewReply>,
 ) -> ApiResult<New<Submission>> {
-    submit(&cx, mail, body.into()).await
+    submit(&cx, id, body.into()).await
 }
 
 /// Forward a mail
@@ -215,10 +214,9 @@ pub(crate) async fn reply_to_mail(
     responses((status = 202, description = "It was taken for delivery", body = Submission,
         headers(("Location" = String, description = "Where it is")))))]
 pub(crate) async fn forward_mail(
-    PathId(mail): PathId<id::Mail>,
-    Create { cx, body }: Create<NewForward>,
+    CreateFrom { cx, id, body }: CreateFrom<id::Mail, NewForward>,
 ) -> ApiResult<New<Submission>> {
-    submit(&cx, mail, body.into()).await
+    submit(&cx, id, body.into()).await
 }
 
 async fn submit(
