@@ -62,7 +62,8 @@ impl Connection {
         Ok((status, body))
     }
 
-    async fn create(&mut self, path: &str, key: &str, new: Value) -> Result<Value> {
+    /// Creates something and gives the answer.
+    pub(crate) async fn create(&mut self, path: &str, key: &str, new: Value) -> Result<Value> {
         let body = Bytes::from(serde_json::to_vec(&new)?);
         let (status, body) = self.call(Method::POST, path, key, body).await?;
         if status != StatusCode::CREATED {
@@ -84,7 +85,8 @@ impl Connection {
         self.create("/v1/domains", admin_key, new).await?;
         let new = json!({"name": name, "addresses": [from], "password": "bench pass phrase"});
         let account = self.create("/v1/accounts", admin_key, new).await?;
-        let new = json!({"name": name, "account_id": account.get("id"), "scopes": ["send"]});
+        let scopes = ["send", "webhooks:write"];
+        let new = json!({"name": name, "account_id": account.get("id"), "scopes": scopes});
         let key = self.create("/v1/api-keys", admin_key, new).await?;
         let key = key
             .get("key")

@@ -8,10 +8,12 @@ mod dns;
 mod latency;
 mod load;
 mod process;
+mod receiver;
 mod report;
 mod scenarios;
 mod server;
 mod sink;
+mod webhooks;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -23,10 +25,22 @@ use clap::Parser;
 
 use crate::scenarios::{Bench, Plan};
 
+/// What to measure.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Mode {
+    /// Accepting and delivering.
+    Mail,
+    /// Telling webhook endpoints.
+    Webhooks,
+}
+
 /// Options of the bench.
 #[derive(Debug, Parser)]
 #[command(about = "Measures posthouse on this machine")]
 struct Options {
+    /// What to measure.
+    #[arg(value_enum, default_value_t = Mode::Mail)]
+    mode: Mode,
     /// The program to measure; a release build.
     #[arg(long, default_value = "target/release/posthouse")]
     server: PathBuf,
@@ -64,6 +78,7 @@ impl Options {
             each: Duration::from_secs(self.seconds.unwrap_or(seconds)),
             retired: self.retired.unwrap_or(retired),
             backlog: self.backlog.unwrap_or(backlog),
+            told: if self.quick { 100 } else { 10_000 },
             rates: if self.quick { [50.0, 100.0] } else { [1500.0, 3500.0] },
             concurrencies: if self.quick { vec![1, 16] } else { vec![1, 16, 64, 256] },
         }
@@ -100,8 +115,14 @@ async fn run_in_time(options: &Options) -> Result<()> {
 
 async fn run(options: &Options) -> Result<()> {
     let bench = Box::pin(Bench::start(&options.server, &options.data, options.plan())).await?;
+    let measured = async {
+        match options.mode {
+            Mode::Mail => Box::pin(bench.run()).await,
+            Mode::Webhooks => Box::pin(bench.run_webhooks()).await,
+        }
+    };
     let result = tokio::select! {
-        result = Box::pin(bench.run()) => result,
+        result = measured => result,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     bench.stop().await?;

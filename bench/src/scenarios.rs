@@ -18,6 +18,7 @@ use crate::process::{self, Cpu};
 use crate::report::{line, number, rate, round};
 use crate::server::Server;
 use crate::sink::Sink;
+use crate::webhooks::Endpoints;
 
 const SMALL: usize = 2048;
 const LARGE: usize = 51_200;
@@ -35,6 +36,8 @@ pub(crate) struct Plan {
     pub retired: u64,
     /// Messages that wait for a dead host.
     pub backlog: u64,
+    /// Messages whose events webhook endpoints are told.
+    pub told: u64,
     /// Messages a second at which latency is measured, with RSA and with Ed25519.
     pub rates: [f64; 2],
     /// Concurrencies of the accept measurement.
@@ -149,6 +152,29 @@ impl Bench {
             bail!("{lost} accepted messages did not arrive");
         }
         Ok(())
+    }
+
+    /// Measures webhooks; fails when events were not told.
+    pub(crate) async fn run_webhooks(&self) -> Result<()> {
+        self.warm_up().await?;
+        let one = self.tell((1, 0)).await?;
+        let alone = self.tell((4, 0)).await?;
+        let beside = self.tell((4, 1)).await?;
+        ratio("webhooks_one_endpoint_to_2000", one / 2000.0, ">= 1")?;
+        ratio("webhooks_four_endpoints_to_2000", alone / 2000.0, ">= 1")?;
+        ratio("webhooks_beside_a_hanging_one_to_alone", beside / alone.max(1.0), ">= 0.9")
+    }
+
+    /// Calls a second, to so many endpoints that answer and so many that hang.
+    async fn tell(&self, endpoints: (usize, usize)) -> Result<f64> {
+        let api = Connection::open(self.server.http).await?;
+        let endpoints = Endpoints::make(api, &self.ed25519, endpoints).await?;
+        let until = Until::Posted(self.plan.told);
+        let load = Load { until, ..self.load(&self.ed25519, SMALL, USUAL) };
+        let outcome = self.run_and_drain(load).await?.0;
+        // The results of the last deliveries are written after the sink has seen them.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(endpoints.tell(outcome.accepted, self.server.pid).await?.per_second)
     }
 
     /// Stops the server and removes its data.

@@ -41,6 +41,8 @@ kinds! {
     Webhook = "whk";
     /// One call of a webhook endpoint.
     WebhookDelivery = "whd";
+    /// A part of the log that a webhook endpoint is told again.
+    WebhookReplay = "whr";
     /// A recipient that is not written to.
     Suppression = "sup";
     /// An account.

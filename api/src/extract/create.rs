@@ -23,16 +23,6 @@ pub(crate) struct Create<T> {
     pub body: T,
 }
 
-/// A request to create something from what the `{id}` in the path names.
-pub(crate) struct CreateFrom<K, T> {
-    /// Who asks, with the idempotency key.
-    pub cx: Cx,
-    /// What it is made from.
-    pub id: Id<K>,
-    /// What is to be created.
-    pub body: T,
-}
-
 impl<T: Input> FromRequest<ApiState> for Create<T> {
     type Rejection = Problem;
 
@@ -43,7 +33,17 @@ impl<T: Input> FromRequest<ApiState> for Create<T> {
     }
 }
 
-impl<K: Kind, T: Input> FromRequest<ApiState> for CreateFrom<K, T> {
+/// A request to create something that belongs to the thing in the path.
+pub(crate) struct CreateAt<K, T> {
+    /// Who asks, with the idempotency key.
+    pub cx: Cx,
+    /// To what it belongs.
+    pub id: Id<K>,
+    /// What is to be created.
+    pub body: T,
+}
+
+impl<K: Kind, T: Input> FromRequest<ApiState> for CreateAt<K, T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &ApiState) -> ApiResult<Self> {

@@ -16,7 +16,7 @@ use posthouse_core::{Id, id};
 pub(crate) use body::{RequestMemory, media_type, read as read_body};
 pub(crate) use caller::{Caller, authenticate, peer};
 pub(crate) use change::Change;
-pub(crate) use create::{Create, CreateFrom, idempotency_key};
+pub(crate) use create::{Create, CreateAt, idempotency_key};
 #[cfg(test)]
 pub(crate) use explain::Parsed;
 pub(crate) use input::Input;

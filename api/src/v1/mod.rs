@@ -20,9 +20,13 @@ mod suppression_files;
 mod suppression_shapes;
 mod suppressions;
 mod threads;
+mod webhook_calls;
 mod webhook_docs;
 mod webhook_examples;
+mod webhook_replays;
+mod webhook_secrets;
 mod webhook_shapes;
+mod webhook_statistics;
 mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -37,6 +41,10 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(messages::router())
         .merge(events::router())
         .merge(webhooks::router())
+        .merge(webhook_secrets::router())
+        .merge(webhook_calls::router())
+        .merge(webhook_replays::router())
+        .merge(webhook_statistics::router())
         .merge(queue::router())
         .merge(suppressions::router())
         .merge(mailboxes::router())

@@ -157,7 +157,9 @@ fn header_fields() -> [Parameter; 3] {
         field(
             "webhook-signature",
             "`v1,` and the base64 of HMAC-SHA256 over `webhook-id.webhook-timestamp.body`, keyed \
-             by the decoded part of the secret after `whsec_`; several are separated by spaces.",
+             by the decoded part of the secret after `whsec_`; or `v1a,` and the Ed25519 signature \
+             of the same, for the key after `whpk_`. Several are separated by spaces while a \
+             secret is replaced: one that fits is enough.",
             json!("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
         ),
     ]

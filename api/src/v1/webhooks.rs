@@ -1,4 +1,4 @@
-//! `/v1/webhooks`: endpoints of the caller's account, and what became of calling them.
+//! `/v1/webhooks`: endpoints of the caller's account.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use axum::{Json, http::StatusCode, http::request::Parts};
 use posthouse_core::{
     Cx, Error, FieldError, Id, Scope, id,
     page::PageRequest,
-    webhooks::{self, NewWebhook, WebhookPatch},
+    webhooks::{self, NewWebhook, SignatureScheme, WebhookPatch},
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -25,9 +25,9 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list_webhooks, create_webhook))
         .routes(routes!(get_webhook, update_webhook, delete_webhook))
-        .routes(routes!(get_webhook_secret))
+        .routes(routes!(enable_webhook))
+        .routes(routes!(disable_webhook))
         .routes(routes!(test_webhook))
-        .routes(routes!(list_webhook_deliveries))
 }
 
 /// A webhook endpoint, without its secret.
@@ -50,10 +50,23 @@ pub(crate) struct Webhook {
     /// Header fields that go with every request.
     #[schema(example = json!({"Authorization": "Bearer 2f7c"}))]
     headers: BTreeMap<String, String>,
+    /// Only events about mail of these domains of ours, sent or received, are told; empty: of all.
+    #[schema(example = json!(["example.test"]))]
+    domains: Vec<String>,
+    /// Only events about messages with one of these tags are told; empty: about all.
+    #[schema(example = json!(["welcome"]))]
+    tags: Vec<String>,
+    /// Of repeated `delivery.deferred` of one delivery, the first is told and one in each such
+    /// interval since; 0: all are told.
+    #[schema(example = 7200)]
+    deferred_interval_seconds: i32,
+    /// How calls are signed: `v1` (HMAC-SHA256) or `v1a` (Ed25519).
+    #[schema(value_type = Scheme)]
+    signature_scheme: SignatureScheme,
     /// It is called.
     #[schema(example = true)]
     enabled: bool,
-    /// Why it is not called.
+    /// Why it is not called: its owner disabled it, it answered 410, or it did nothing but fail.
     disabled_reason: Option<String>,
     /// When it was made.
     #[serde(with = "posthouse_core::time::millis")]
@@ -74,6 +87,10 @@ impl From<webhooks::Webhook> for Webhook {
             description: webhook.description,
             event_types: webhook.event_types,
             headers: webhook.headers,
+            domains: webhook.domains,
+            tags: webhook.tags,
+            deferred_interval_seconds: webhook.deferred_interval_seconds,
+            signature_scheme: webhook.signature_scheme,
             enabled: webhook.enabled,
             disabled_reason: webhook.disabled_reason,
             created_at: webhook.created_at,
@@ -82,23 +99,36 @@ impl From<webhooks::Webhook> for Webhook {
     }
 }
 
+/// How calls are signed.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[schema(as = SignatureScheme)]
+pub(crate) enum Scheme {
+    /// HMAC-SHA256: the secret verifies and signs.
+    #[serde(rename = "v1")]
+    Hmac,
+    /// Ed25519: a public key verifies.
+    #[serde(rename = "v1a")]
+    Ed25519,
+}
+
+impl From<Scheme> for SignatureScheme {
+    fn from(scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::Hmac => Self::Hmac,
+            Scheme::Ed25519 => Self::Ed25519,
+        }
+    }
+}
+
 /// A new webhook endpoint with its secret.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CreatedWebhook {
-    /// Checks signatures: `whsec_` and 32 octets in base64.
+    /// Checks signatures: `whsec_` and 32 octets in base64, or `whpk_` and a public key.
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     secret: String,
     /// The endpoint.
     #[serde(flatten)]
     webhook: Webhook,
-}
-
-/// The secret of a webhook endpoint.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct WebhookSecret {
-    /// Checks signatures: `whsec_` and 32 octets in base64.
-    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
-    secret: String,
 }
 
 /// A test that was asked for.
@@ -125,6 +155,18 @@ pub(crate) struct NewWebhookBody {
     event_types: Option<Vec<String>>,
     /// At most 20 header fields that go with every request.
     headers: Option<BTreeMap<String, String>>,
+    /// Only events about mail of these domains of ours, sent or received; all by default. Events
+    /// that are about no domain, such as `suppression.created`, are told all the same.
+    domains: Option<Vec<String>>,
+    /// Only events about messages with one of these tags; all by default. Events that have no tags,
+    /// such as `mail.received`, are told all the same.
+    tags: Option<Vec<String>>,
+    /// Of repeated `delivery.deferred` of one delivery, the first is told and one in each such
+    /// interval since; 0: all. Two hours by default.
+    #[schema(minimum = 0, maximum = 604_800)]
+    deferred_interval_seconds: Option<i32>,
+    /// How calls are signed; `v1` by default.
+    signature_scheme: Option<Scheme>,
     /// It is called; true by default.
     enabled: Option<bool>,
 }
@@ -136,6 +178,12 @@ impl From<NewWebhookBody> for NewWebhook {
             description: body.description.unwrap_or_default(),
             event_types: body.event_types.unwrap_or_else(|| vec!["*".to_owned()]),
             headers: body.headers.unwrap_or_default(),
+            domains: body.domains.unwrap_or_default(),
+            tags: body.tags.unwrap_or_default(),
+            deferred_interval_seconds: body
+                .deferred_interval_seconds
+                .unwrap_or(webhooks::DEFERRED_INTERVAL_SECONDS),
+            signature_scheme: body.signature_scheme.map(Into::into).unwrap_or_default(),
             enabled: body.enabled.unwrap_or(true),
         }
     }
@@ -172,6 +220,19 @@ pub(crate) struct WebhookPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     headers: Option<BTreeMap<String, Option<String>>>,
+    /// Only events about mail of these domains of ours; an empty list: of all.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    domains: Option<Vec<String>>,
+    /// Only events about messages with one of these tags; an empty list: about all.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    tags: Option<Vec<String>>,
+    /// Of repeated `delivery.deferred` of one delivery, the first is told and one in each such
+    /// interval since; 0: all.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, minimum = 0, maximum = 604_800)]
+    deferred_interval_seconds: Option<i32>,
     /// It is called. An endpoint that is enabled again gets what happened meanwhile, as far as the
     /// event log still has it.
     #[serde(default, deserialize_with = "present")]
@@ -186,6 +247,9 @@ impl From<WebhookPatchBody> for WebhookPatch {
             description: body.description,
             event_types: body.event_types,
             headers: body.headers,
+            domains: body.domains,
+            tags: body.tags,
+            deferred_interval_seconds: body.deferred_interval_seconds,
             enabled: body.enabled,
         }
     }
@@ -198,73 +262,6 @@ impl Input for WebhookPatchBody {
 
     fn faults(self, cx: &Cx) -> Vec<FieldError> {
         webhooks::update_faults(cx, &self.into())
-    }
-}
-
-/// One call of a webhook endpoint.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct WebhookDelivery {
-    /// Identifier.
-    #[schema(value_type = String, example = "whd_01k6h3v9x8e7ktq2w5m4n1r0sa")]
-    id: Id<id::WebhookDelivery>,
-    /// The endpoint.
-    #[schema(value_type = String, example = "whk_01k6h3v9x8e7ktq2w5m4n1r0sa")]
-    webhook_id: Id<id::Webhook>,
-    /// The event.
-    #[schema(value_type = String, example = "evt_01k6h3v9x8e7ktq2w5m4n1r0sa")]
-    event_id: Id<id::Event>,
-    /// Its type.
-    #[schema(example = "delivery.delivered")]
-    event_type: String,
-    /// Its position in the account's log.
-    #[schema(example = 17)]
-    seq: i64,
-    /// Number of the attempt, from 1.
-    #[schema(example = 1)]
-    attempt: i16,
-    /// When it began.
-    #[serde(with = "posthouse_core::time::millis")]
-    #[schema(value_type = String, format = DateTime, example = "2026-11-21T10:00:00.000Z")]
-    started_at: OffsetDateTime,
-    /// How long it took, in milliseconds.
-    #[schema(example = 42)]
-    duration_ms: i32,
-    /// The endpoint answered 2xx.
-    #[schema(example = true)]
-    succeeded: bool,
-    /// First 4 KiB of what was sent.
-    request_body: String,
-    /// HTTP status of the answer; null when there was none.
-    #[schema(example = 200)]
-    response_status: Option<i16>,
-    /// First 4 KiB of the answer.
-    response_body: Option<String>,
-    /// What went wrong when there was no answer.
-    error: Option<String>,
-    /// When the next attempt was to be; null: there is no other.
-    #[serde(with = "posthouse_core::time::millis::option")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    next_attempt_at: Option<OffsetDateTime>,
-}
-
-impl From<webhooks::WebhookDelivery> for WebhookDelivery {
-    fn from(delivery: webhooks::WebhookDelivery) -> Self {
-        Self {
-            id: delivery.id,
-            webhook_id: delivery.webhook_id,
-            event_id: delivery.event_id,
-            event_type: delivery.event_type,
-            seq: delivery.seq,
-            attempt: delivery.attempt,
-            started_at: delivery.started_at,
-            duration_ms: delivery.duration_ms,
-            succeeded: delivery.succeeded,
-            request_body: delivery.request_body,
-            response_status: delivery.response_status,
-            response_body: delivery.response_body,
-            error: delivery.error,
-            next_attempt_at: delivery.next_attempt_at,
-        }
     }
 }
 
@@ -342,18 +339,34 @@ async fn delete_webhook(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Get the secret of a webhook endpoint
+/// Enable a webhook endpoint
 ///
-/// Whoever has it can forge events: keep it as you keep a password.
-#[utoipa::path(get, path = "/webhooks/{id}/secret", tag = "webhooks",
+/// It goes on where it stopped: it gets what happened meanwhile, as far as the event log still has
+/// it. One that is enabled stays as it is.
+#[utoipa::path(post, path = "/webhooks/{id}/enable", tag = "webhooks",
     security(("api_key" = ["webhooks:write"])),
     params(("id" = String, Path, description = "Endpoint", example = "whk_01k6h3v9x8e7ktq2w5m4n1r0sa")),
-    responses((status = 200, description = "The secret", body = WebhookSecret)))]
-async fn get_webhook_secret(
+    responses((status = 200, description = "The endpoint as it is now", body = Webhook)))]
+async fn enable_webhook(
     Caller(cx): Caller,
     PathId(webhook): PathId<id::Webhook>,
-) -> ApiResult<Json<WebhookSecret>> {
-    Ok(Json(WebhookSecret { secret: webhooks::secret(&cx, webhook).await? }))
+) -> ApiResult<Json<Webhook>> {
+    Ok(Json(webhooks::set_enabled(&cx, webhook, true).await?.into()))
+}
+
+/// Disable a webhook endpoint
+///
+/// It is not called until somebody enables it. One that is disabled stays as it is, with the reason
+/// that it has.
+#[utoipa::path(post, path = "/webhooks/{id}/disable", tag = "webhooks",
+    security(("api_key" = ["webhooks:write"])),
+    params(("id" = String, Path, description = "Endpoint", example = "whk_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 200, description = "The endpoint as it is now", body = Webhook)))]
+async fn disable_webhook(
+    Caller(cx): Caller,
+    PathId(webhook): PathId<id::Webhook>,
+) -> ApiResult<Json<Webhook>> {
+    Ok(Json(webhooks::set_enabled(&cx, webhook, false).await?.into()))
 }
 
 /// Test a webhook endpoint
@@ -376,20 +389,4 @@ async fn test_webhook(
     let created = webhooks::test(&cx, webhook).await?;
     let answer = |event_id| (webhook.to_string(), WebhookTest { event_id });
     Ok(New::created(created, "/v1/webhooks", answer).accepted())
-}
-
-/// List calls of a webhook endpoint
-///
-/// Every attempt of the last 30 days, newest first.
-#[utoipa::path(get, path = "/webhooks/{id}/deliveries", tag = "webhooks",
-    security(("api_key" = ["webhooks:read"])),
-    params(("id" = String, Path, description = "Endpoint", example = "whk_01k6h3v9x8e7ktq2w5m4n1r0sa"),
-        PageParams),
-    responses((status = 200, description = "A page of calls", body = List<WebhookDelivery>)))]
-async fn list_webhook_deliveries(
-    Caller(cx): Caller,
-    PathId(webhook): PathId<id::Webhook>,
-    Params(page): Params<PageRequest>,
-) -> ApiResult<Json<List<WebhookDelivery>>> {
-    Ok(List::page(webhooks::deliveries(&cx, webhook, &page).await?))
 }

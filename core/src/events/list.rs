@@ -22,15 +22,13 @@ pub struct Filter {
     pub types: Vec<String>,
 }
 
-impl Filter {
-    /// The patterns as SQL LIKE patterns.
-    fn like(&self) -> Vec<String> {
-        let patterns = self.types.iter().map(|pattern| {
-            pattern.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_").replace('*', "%")
-        });
-        let patterns: Vec<String> = patterns.collect();
-        if patterns.is_empty() { vec!["%".to_owned()] } else { patterns }
-    }
+/// Patterns of types as SQL LIKE patterns; none stands for all.
+pub(crate) fn like_patterns(types: &[String]) -> Vec<String> {
+    let patterns = types.iter().map(|pattern| {
+        pattern.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_").replace('*', "%")
+    });
+    let patterns: Vec<String> = patterns.collect();
+    if patterns.is_empty() { vec!["%".to_owned()] } else { patterns }
 }
 
 struct Row {
@@ -105,7 +103,7 @@ async fn page(
              FROM events WHERE account_id = $3 AND type LIKE ANY($4)"#,
             "seq",
             cx.account().uuid(),
-            &filter.like(),
+            &like_patterns(&filter.types),
         ),
         Some(message) => fetch_page!(
             &mut *conn,

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 pub use kinds::{EventKind, matches_any};
+pub(crate) use list::like_patterns;
 pub use list::{Filter, after, list, list_for_message, newest_seq};
 pub use payloads::{
     DeliveryEvent, DeliveryRef, MailDeletedEvent, MailEnvelope, MailEvent, MailUpdatedEvent,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use posthouse_mail::domain;
 use reqwest::header::{HeaderName, HeaderValue};
 use url::{Host, Url};
 
@@ -12,6 +13,11 @@ const MAX_URL: usize = 2048;
 const MAX_TYPES: usize = 100;
 const MAX_HEADERS: usize = 20;
 const MAX_HEADER_VALUE: usize = 1024;
+const MAX_DOMAINS: usize = 100;
+const MAX_TAGS: usize = 100;
+const MAX_TAG_LENGTH: usize = 100;
+/// A week.
+const MAX_DEFERRED_INTERVAL: i32 = 604_800;
 
 /// Header fields that belong to us, to HTTP or to the connection.
 const RESERVED: [&str; 14] = [
@@ -72,6 +78,39 @@ impl Check {
         }
     }
 
+    pub(super) fn domains(&mut self, domains: &[String]) {
+        self.at_most("/domains", domains, MAX_DOMAINS);
+        for (index, name) in domains.iter().enumerate().take(MAX_DOMAINS) {
+            if let Err(error) = domain::normalise(name) {
+                self.fault(format!("/domains/{index}"), "invalid_domain", error.to_string());
+            }
+        }
+    }
+
+    pub(super) fn tags(&mut self, tags: &[String]) {
+        self.at_most("/tags", tags, MAX_TAGS);
+        for (index, tag) in tags.iter().enumerate().take(MAX_TAGS) {
+            let length = tag.chars().count();
+            if length == 0 || length > MAX_TAG_LENGTH || tag.chars().any(char::is_control) {
+                let detail = format!("a tag has 1 to {MAX_TAG_LENGTH} characters, none of control");
+                self.fault(format!("/tags/{index}"), "invalid_tag", detail);
+            }
+        }
+    }
+
+    pub(super) fn deferred_interval(&mut self, seconds: i32) {
+        if !(0..=MAX_DEFERRED_INTERVAL).contains(&seconds) {
+            let detail = format!("expected 0 (all are told) to {MAX_DEFERRED_INTERVAL} seconds");
+            self.fault("/deferred_interval_seconds", "out_of_range", detail);
+        }
+    }
+
+    fn at_most<T>(&mut self, pointer: &str, values: &[T], most: usize) {
+        if values.len() > most {
+            self.fault(pointer, "too_many", format!("at most {most}"));
+        }
+    }
+
     pub(super) fn headers(&mut self, headers: &BTreeMap<String, String>) {
         if headers.len() > MAX_HEADERS {
             self.fault("/headers", "too_many", format!("at most {MAX_HEADERS} header fields"));
@@ -86,6 +125,23 @@ impl Check {
             }
         }
     }
+}
+
+/// Names of domains in the form in which they are compared.
+pub(super) fn domains(names: &[String]) -> Vec<String> {
+    names.iter().filter_map(|name| domain::normalise(name).ok()).collect()
+}
+
+/// What is wrong with the types of events that somebody wants.
+pub(super) fn types(types: &[String]) -> Vec<FieldError> {
+    let mut check = Check::default();
+    check.event_types(types);
+    check.faults
+}
+
+/// The same where none stands for all.
+pub(super) fn wanted_types(wanted: &[String]) -> Vec<FieldError> {
+    if wanted.is_empty() { Vec::new() } else { types(wanted) }
 }
 
 fn is_known(pattern: &str) -> bool {

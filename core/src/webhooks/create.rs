@@ -1,7 +1,9 @@
 //! Making an endpoint.
 
 use super::{
-    MAX_PER_ACCOUNT, NewWebhook, Webhook, WebhookWithSecret, check::Check, signature, store,
+    MAX_PER_ACCOUNT, NewWebhook, Webhook, WebhookWithSecret,
+    check::{Check, domains},
+    signature, store,
 };
 use crate::{
     audit,
@@ -23,7 +25,7 @@ pub async fn create(cx: &Cx, new: NewWebhook) -> Result<Created<WebhookWithSecre
         Begin::Fresh(slot) => slot,
     };
     let webhook = prepare(cx, new)?;
-    let secret = signature::new_secret();
+    let secret = signature::new_secret(webhook.signature_scheme)?;
     let mut tx = cx.begin("webhooks.create").await?;
     if store::lock_and_count(tx.conn(), cx.account()).await? >= MAX_PER_ACCOUNT {
         let detail = format!("an account has at most {MAX_PER_ACCOUNT} webhook endpoints");
@@ -32,6 +34,7 @@ pub async fn create(cx: &Cx, new: NewWebhook) -> Result<Created<WebhookWithSecre
     store::insert(tx.conn(), cx.platform().vault(), &webhook, &secret).await?;
     let target = webhook.id.to_string();
     audit::record(&mut tx, cx, "create_webhook", Some(cx.account()), &target).await?;
+    let secret = signature::verifier(&secret).unwrap_or_default();
     let created = WebhookWithSecret { webhook, secret };
     slot.keep(&mut tx, cx, &created).await?;
     tx.commit().await?;
@@ -51,6 +54,9 @@ fn check(cx: &Cx, new: &NewWebhook) -> (Option<String>, Vec<FieldError>) {
     check.description(&new.description);
     check.event_types(&new.event_types);
     check.headers(&new.headers);
+    check.domains(&new.domains);
+    check.tags(&new.tags);
+    check.deferred_interval(new.deferred_interval_seconds);
     (url, check.faults)
 }
 
@@ -65,6 +71,10 @@ fn prepare(cx: &Cx, new: NewWebhook) -> Result<Webhook> {
         description: new.description,
         event_types: new.event_types,
         headers: new.headers,
+        domains: domains(&new.domains),
+        tags: new.tags,
+        deferred_interval_seconds: new.deferred_interval_seconds,
+        signature_scheme: new.signature_scheme,
         enabled: new.enabled,
         disabled_reason: None,
         created_at: now,

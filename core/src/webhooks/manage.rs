@@ -2,7 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{SWITCHED_OFF, Webhook, WebhookDelivery, WebhookPatch, check::Check, store};
+use time::OffsetDateTime;
+
+use super::{
+    NOT_FOUND, SWITCHED_OFF, Webhook, WebhookPatch,
+    check::{self, Check},
+    store,
+};
 use crate::{
     audit,
     cx::{Cx, Tx},
@@ -13,8 +19,6 @@ use crate::{
     page::{Keyset, Page, PageRequest},
     scope::Scope,
 };
-
-const NOT_FOUND: Error = Error::NotFound("webhook");
 
 /// Endpoints of the account, newest first.
 ///
@@ -35,9 +39,7 @@ pub async fn list(cx: &Cx, request: &PageRequest) -> Result<Page<Webhook>> {
 /// `Forbidden`, `NotFound`.
 pub async fn find(cx: &Cx, webhook: Id<id::Webhook>) -> Result<Webhook> {
     cx.require(Scope::WebhooksRead)?;
-    let mut conn = cx.platform().acquire().await?;
-    let found = store::find(&mut conn, cx.platform().vault(), cx.account(), webhook).await?;
-    found.ok_or(NOT_FOUND)
+    find_own(cx, webhook).await
 }
 
 /// Changes an endpoint. One that is switched on again goes on where it stopped, as far as the log
@@ -54,9 +56,7 @@ pub async fn update(cx: &Cx, webhook: Id<id::Webhook>, patch: WebhookPatch) -> R
     let mut changed = found.ok_or(NOT_FOUND)?;
     let was_enabled = changed.enabled;
     apply(cx, &mut changed, patch)?;
-    // Every change has a time of its own: it is how the dispatcher tells that there was one.
-    let after_last = changed.updated_at + time::Duration::milliseconds(1);
-    changed.updated_at = cx.now().max(after_last);
+    changed.updated_at = time_of_change(cx, &changed);
     if was_enabled && !changed.enabled {
         changed.disabled_reason = Some(SWITCHED_OFF.to_owned());
         emit(&mut tx, cx, &changed, EventKind::WebhookDisabled, SWITCHED_OFF);
@@ -71,6 +71,31 @@ pub async fn update(cx: &Cx, webhook: Id<id::Webhook>, patch: WebhookPatch) -> R
     tx.commit().await?;
     cx.platform().webhooks().changed.notify_one();
     Ok(changed)
+}
+
+/// Every change has a time of its own: it is how the dispatcher tells that there was one.
+pub(super) fn time_of_change(cx: &Cx, webhook: &Webhook) -> OffsetDateTime {
+    cx.now().max(webhook.updated_at + time::Duration::milliseconds(1))
+}
+
+/// Enables or disables an endpoint; one that is so already stays as it is. One that is enabled
+/// again goes on where it stopped, as far as the log still has the events.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`.
+pub async fn set_enabled(cx: &Cx, webhook: Id<id::Webhook>, enabled: bool) -> Result<Webhook> {
+    cx.require(Scope::WebhooksWrite)?;
+    let found = find_own(cx, webhook).await?;
+    if found.enabled == enabled {
+        return Ok(found);
+    }
+    update(cx, webhook, WebhookPatch { enabled: Some(enabled), ..WebhookPatch::default() }).await
+}
+
+async fn find_own(cx: &Cx, webhook: Id<id::Webhook>) -> Result<Webhook> {
+    let mut conn = cx.platform().acquire().await?;
+    let found = store::find(&mut conn, cx.platform().vault(), cx.account(), webhook).await?;
+    found.ok_or(NOT_FOUND)
 }
 
 fn apply(cx: &Cx, webhook: &mut Webhook, patch: WebhookPatch) -> Result<()> {
@@ -90,6 +115,15 @@ fn apply(cx: &Cx, webhook: &mut Webhook, patch: WebhookPatch) -> Result<()> {
     }
     if let Some(types) = patch.event_types {
         webhook.event_types = types;
+    }
+    if let Some(domains) = patch.domains {
+        webhook.domains = check::domains(&domains);
+    }
+    if let Some(tags) = patch.tags {
+        webhook.tags = tags;
+    }
+    if let Some(seconds) = patch.deferred_interval_seconds {
+        webhook.deferred_interval_seconds = seconds;
     }
     webhook.enabled = patch.enabled.unwrap_or(webhook.enabled);
     Ok(())
@@ -121,6 +155,9 @@ fn check(
     if patch.headers.is_some() {
         check.headers(headers);
     }
+    check.domains(patch.domains.as_deref().unwrap_or_default());
+    check.tags(patch.tags.as_deref().unwrap_or_default());
+    check.deferred_interval(patch.deferred_interval_seconds.unwrap_or_default());
     (url, check.faults)
 }
 
@@ -155,15 +192,15 @@ pub async fn delete(cx: &Cx, webhook: Id<id::Webhook>) -> Result<()> {
     Ok(())
 }
 
-/// The secret that signs what the endpoint gets. Whoever has it can forge events.
-///
-/// # Errors
-/// `Forbidden`, `NotFound`.
-pub async fn secret(cx: &Cx, webhook: Id<id::Webhook>) -> Result<String> {
-    cx.require(Scope::WebhooksWrite)?;
-    let mut conn = cx.platform().acquire().await?;
-    let vault = cx.platform().vault();
-    store::secret(&mut conn, vault, cx.account(), webhook).await?.ok_or(NOT_FOUND)
+impl Webhook {
+    /// Refuses to do what would have to wait until somebody enables the endpoint.
+    pub(super) fn must_be_enabled(&self) -> Result<()> {
+        if self.enabled {
+            return Ok(());
+        }
+        let detail = "the endpoint is disabled: enable it first";
+        Err(Error::PolicyRejected(detail.to_owned()))
+    }
 }
 
 /// Sends an event `webhook.test` to this endpoint alone, whatever types it wants.
@@ -179,32 +216,9 @@ pub async fn test(cx: &Cx, webhook: Id<id::Webhook>) -> Result<Created<Id<Event>
     let mut tx = cx.begin("webhooks.test").await?;
     let found = store::find(tx.conn(), cx.platform().vault(), cx.account(), webhook).await?;
     let found = found.ok_or(NOT_FOUND)?;
-    if !found.enabled {
-        let detail = "the endpoint is disabled: enable it first";
-        return Err(Error::PolicyRejected(detail.to_owned()));
-    }
+    found.must_be_enabled()?;
     let id = emit(&mut tx, cx, &found, EventKind::WebhookTest, "somebody asked for this test");
     slot.keep(&mut tx, cx, &id).await?;
     tx.commit().await?;
     Ok(Created::fresh(id))
-}
-
-/// Calls of the endpoint, newest first.
-///
-/// # Errors
-/// `Forbidden`, `NotFound`, `InvalidInput`.
-pub async fn deliveries(
-    cx: &Cx,
-    webhook: Id<id::Webhook>,
-    request: &PageRequest,
-) -> Result<Page<WebhookDelivery>> {
-    cx.require(Scope::WebhooksRead)?;
-    let keyset = Keyset::new(cx, "webhook_deliveries", request)?;
-    let mut conn = cx.platform().acquire().await?;
-    let vault = cx.platform().vault();
-    if store::find(&mut conn, vault, cx.account(), webhook).await?.is_none() {
-        return Err(NOT_FOUND);
-    }
-    let rows = store::deliveries(&mut conn, webhook, &keyset).await?;
-    Ok(keyset.page(cx, rows, |row| row.id.uuid()))
 }

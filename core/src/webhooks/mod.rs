@@ -1,15 +1,20 @@
 //! Webhooks (Standard Webhooks scheme): endpoints that are told of the events of an account.
 //!
 //! An endpoint is a cursor over the event log and a table of what must be tried again, not a row
-//! per event. Replay by time range and rotation of secrets are not here yet.
+//! per event.
 
+mod calls;
 mod check;
 mod client;
 mod create;
 mod dispatch;
 mod guard;
 mod manage;
+mod notice;
+mod replays;
+mod secrets;
 mod signature;
+mod statistics;
 mod store;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -18,23 +23,35 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
+pub use calls::{CallFilter, deliveries, find_delivery, retry};
 pub use create::{create, create_faults};
 pub(crate) use dispatch::run;
-pub use manage::{delete, deliveries, find, list, secret, test, update, update_faults};
+pub use manage::{delete, find, list, set_enabled, test, update, update_faults};
+pub use replays::{
+    NewReplay, Replay, ReplayStatus, cancel_replay, find_replay, replay, replay_faults, replays,
+};
+pub use secrets::{FormerSecret, Rotation, Secrets, rotate, rotate_faults, secrets};
+pub use signature::SignatureScheme;
+pub use statistics::{Statistics, Totals, statistics};
 pub(crate) use store::purge;
 
 use crate::{
     config::Config,
-    error::Result,
+    error::{Error, Result},
     id::{self, Account, Event, Id},
 };
 use guard::Policy;
+
+const NOT_FOUND: Error = Error::NotFound("webhook");
 
 /// Why an endpoint is disabled whose owner disabled it.
 const SWITCHED_OFF: &str = "switched off by its owner";
 
 /// Most endpoints of one account.
 pub const MAX_PER_ACCOUNT: i64 = 50;
+
+/// The first `delivery.deferred` of a delivery is told, then one each second hour (0.8).
+pub const DEFERRED_INTERVAL_SECONDS: i32 = 7200;
 
 /// An endpoint, without its secret.
 #[derive(Clone, Serialize, Deserialize)]
@@ -51,6 +68,14 @@ pub struct Webhook {
     pub event_types: Vec<String>,
     /// Header fields that go with every request.
     pub headers: BTreeMap<String, String>,
+    /// Only events about mail of these domains of ours; empty: all.
+    pub domains: Vec<String>,
+    /// Only events about messages with one of these tags; empty: all.
+    pub tags: Vec<String>,
+    /// Of repeated `delivery.deferred` of one delivery, one in each such interval; 0: all.
+    pub deferred_interval_seconds: i32,
+    /// How calls are signed.
+    pub signature_scheme: SignatureScheme,
     /// It is called.
     pub enabled: bool,
     /// Why it is not called.
@@ -68,7 +93,7 @@ pub struct Webhook {
 pub struct WebhookWithSecret {
     /// The endpoint.
     pub webhook: Webhook,
-    /// `whsec_` and 32 octets in base64.
+    /// What verifies: `whsec_` and 32 octets in base64, or `whpk_` and a public key.
     pub secret: String,
 }
 
@@ -83,6 +108,14 @@ pub struct NewWebhook {
     pub event_types: Vec<String>,
     /// Header fields that go with every request.
     pub headers: BTreeMap<String, String>,
+    /// Only events about mail of these domains of ours; empty: all.
+    pub domains: Vec<String>,
+    /// Only events about messages with one of these tags; empty: all.
+    pub tags: Vec<String>,
+    /// Of repeated `delivery.deferred` of one delivery, one in each such interval; 0: all.
+    pub deferred_interval_seconds: i32,
+    /// How calls are signed.
+    pub signature_scheme: SignatureScheme,
     /// It is called.
     pub enabled: bool,
 }
@@ -98,12 +131,18 @@ pub struct WebhookPatch {
     pub event_types: Option<Vec<String>>,
     /// Header fields to set or, without a value, to remove (RFC 7396).
     pub headers: Option<BTreeMap<String, Option<String>>>,
+    /// Only events about mail of these domains of ours; empty: all.
+    pub domains: Option<Vec<String>>,
+    /// Only events about messages with one of these tags; empty: all.
+    pub tags: Option<Vec<String>>,
+    /// Of repeated `delivery.deferred` of one delivery, one in each such interval; 0: all.
+    pub deferred_interval_seconds: Option<i32>,
     /// It is called.
     pub enabled: Option<bool>,
 }
 
 /// One call of an endpoint.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WebhookDelivery {
     /// Identifier.
     pub id: Id<id::WebhookDelivery>,
@@ -118,6 +157,7 @@ pub struct WebhookDelivery {
     /// Number of the attempt, from 1.
     pub attempt: i16,
     /// When it began.
+    #[serde(with = "crate::time::millis")]
     pub started_at: OffsetDateTime,
     /// How long it took.
     pub duration_ms: i32,
@@ -132,6 +172,7 @@ pub struct WebhookDelivery {
     /// What went wrong when there was no answer.
     pub error: Option<String>,
     /// When the next attempt is due.
+    #[serde(with = "crate::time::millis::option")]
     pub next_attempt_at: Option<OffsetDateTime>,
 }
 

@@ -1,13 +1,18 @@
-//! SQL of endpoints and their history.
+//! SQL of endpoints and their secrets.
 //!
 //! Whoever changes an endpoint locks its cursor first, as the dispatcher does: so they never wait
 //! for each other in a circle.
 
+pub(super) mod calls;
+pub(super) mod replays;
+pub(super) mod statistics;
+
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Webhook, WebhookDelivery};
+use super::{SignatureScheme, Webhook};
 use crate::{
     error::{Error, Result},
     id::{self, Account, Id},
@@ -16,10 +21,8 @@ use crate::{
 };
 
 const SECRET: &str = "webhook secret";
+const FORMER: &str = "former webhook secrets";
 const HEADERS: &str = "webhook headers";
-
-/// How long calls are kept.
-const KEPT: time::Duration = time::Duration::days(30);
 
 struct Row {
     webhook_id: Uuid,
@@ -28,6 +31,10 @@ struct Row {
     description: String,
     event_types: Vec<String>,
     headers: Vec<u8>,
+    domains: Vec<String>,
+    tags: Vec<String>,
+    deferred_interval_seconds: i32,
+    signature_scheme: String,
     enabled: bool,
     disabled_reason: Option<String>,
     created_at: OffsetDateTime,
@@ -44,6 +51,11 @@ impl Row {
             description: self.description,
             event_types: self.event_types,
             headers: serde_json::from_slice(&headers).map_err(Error::internal)?,
+            domains: self.domains,
+            tags: self.tags,
+            deferred_interval_seconds: self.deferred_interval_seconds,
+            signature_scheme: SignatureScheme::parse(&self.signature_scheme)
+                .ok_or_else(|| Error::internal("unknown signature scheme"))?,
             enabled: self.enabled,
             disabled_reason: self.disabled_reason,
             created_at: self.created_at,
@@ -81,8 +93,9 @@ pub(super) async fn insert(
 ) -> Result<()> {
     sqlx::query!(
         "INSERT INTO webhooks (webhook_id, account_id, url, description, event_types, headers,
-             enabled, secret, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             enabled, secret, created_at, updated_at, domains, tags, deferred_interval_seconds,
+             signature_scheme)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         webhook.id.uuid(),
         webhook.account_id.uuid(),
         webhook.url,
@@ -92,7 +105,11 @@ pub(super) async fn insert(
         webhook.enabled,
         vault.seal(SECRET, secret.as_bytes())?,
         webhook.created_at,
-        webhook.updated_at
+        webhook.updated_at,
+        &webhook.domains,
+        &webhook.tags,
+        webhook.deferred_interval_seconds,
+        webhook.signature_scheme.as_str()
     )
     .execute(&mut *conn)
     .await?;
@@ -138,7 +155,8 @@ pub(super) async fn update(
 ) -> Result<()> {
     sqlx::query!(
         "UPDATE webhooks SET url = $2, description = $3, event_types = $4, headers = $5,
-             enabled = $6, disabled_reason = $7, updated_at = $8
+             enabled = $6, disabled_reason = $7, updated_at = $8, domains = $9, tags = $10,
+             deferred_interval_seconds = $11
          WHERE webhook_id = $1",
         webhook.id.uuid(),
         webhook.url,
@@ -147,7 +165,10 @@ pub(super) async fn update(
         seal_headers(vault, webhook)?,
         webhook.enabled,
         webhook.disabled_reason,
-        webhook.updated_at
+        webhook.updated_at,
+        &webhook.domains,
+        &webhook.tags,
+        webhook.deferred_interval_seconds
     )
     .execute(conn)
     .await?;
@@ -177,8 +198,9 @@ pub(super) async fn find(
 ) -> Result<Option<Webhook>> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT webhook_id, account_id, url, description, event_types, headers, enabled,
-             disabled_reason, created_at, updated_at
+        "SELECT webhook_id, account_id, url, description, event_types, headers, domains, tags,
+             deferred_interval_seconds, signature_scheme, enabled, disabled_reason, created_at,
+             updated_at
          FROM webhooks WHERE webhook_id = $1 AND account_id = $2",
         webhook.uuid(),
         account.uuid()
@@ -198,8 +220,9 @@ pub(super) async fn list(
         conn,
         keyset,
         Row,
-        "SELECT webhook_id, account_id, url, description, event_types, headers, enabled,
-             disabled_reason, created_at, updated_at
+        "SELECT webhook_id, account_id, url, description, event_types, headers, domains, tags,
+             deferred_interval_seconds, signature_scheme, enabled, disabled_reason, created_at,
+             updated_at
          FROM webhooks WHERE account_id = $3",
         "webhook_id",
         account.uuid(),
@@ -207,113 +230,136 @@ pub(super) async fn list(
     rows.into_iter().map(|row| row.open(vault)).collect()
 }
 
-pub(super) async fn secret(
+/// A secret that was replaced, as it is sealed.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Former {
+    /// `whsec_…` or `whsk_…`
+    pub secret: String,
+    /// It signs until then.
+    #[serde(with = "crate::time::millis")]
+    pub until: OffsetDateTime,
+}
+
+/// Everything that signs what an endpoint gets.
+pub(super) struct Keys {
+    /// `whsec_…` or `whsk_…`
+    pub current: String,
+    /// Newest first, also those whose time is up.
+    pub former: Vec<Former>,
+}
+
+impl Keys {
+    fn open(vault: &Vault, current: &[u8], former: Option<&[u8]>) -> Result<Self> {
+        let current = String::from_utf8(vault.open(SECRET, current)?).map_err(Error::internal)?;
+        let former = former.map(|sealed| vault.open(FORMER, sealed)).transpose()?;
+        let former = former.map(|json| serde_json::from_slice(&json)).transpose();
+        Ok(Self { current, former: former.map_err(Error::internal)?.unwrap_or_default() })
+    }
+}
+
+pub(super) async fn keys(
     conn: &mut PgConnection,
     vault: &Vault,
     account: Id<Account>,
     webhook: Id<id::Webhook>,
-) -> Result<Option<String>> {
-    let sealed = sqlx::query_scalar!(
-        "SELECT secret FROM webhooks WHERE webhook_id = $1 AND account_id = $2",
+) -> Result<Option<Keys>> {
+    let row = sqlx::query!(
+        "SELECT secret, former_secrets FROM webhooks WHERE webhook_id = $1 AND account_id = $2",
         webhook.uuid(),
         account.uuid()
     )
     .fetch_optional(conn)
     .await?;
-    sealed.map(|sealed| open_secret(vault, &sealed)).transpose()
+    row.map(|row| Keys::open(vault, &row.secret, row.former_secrets.as_deref())).transpose()
 }
 
-fn open_secret(vault: &Vault, sealed: &[u8]) -> Result<String> {
-    String::from_utf8(vault.open(SECRET, sealed)?).map_err(Error::internal)
+/// Writes the secrets of an endpoint, how the current one signs, and the time of the change.
+pub(super) async fn save_keys(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    webhook: &Webhook,
+    keys: &Keys,
+) -> Result<()> {
+    let former = serde_json::to_vec(&keys.former).map_err(Error::internal)?;
+    let until = keys.former.iter().map(|former| former.until).max();
+    let former = until.map(|_| vault.seal(FORMER, &former)).transpose()?;
+    sqlx::query!(
+        "UPDATE webhooks SET secret = $2, former_secrets = $3, former_secrets_until = $4,
+             signature_scheme = $5, updated_at = $6
+         WHERE webhook_id = $1",
+        webhook.id.uuid(),
+        vault.seal(SECRET, keys.current.as_bytes())?,
+        former,
+        until,
+        webhook.signature_scheme.as_str(),
+        webhook.updated_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
-/// An endpoint of any account, with its secret: for the dispatcher.
-pub(super) async fn with_secret(
+/// Erases former secrets whose time is up.
+async fn forget_former_secrets(conn: &mut PgConnection, now: OffsetDateTime) -> Result<()> {
+    sqlx::query!(
+        "UPDATE webhooks SET former_secrets = NULL, former_secrets_until = NULL
+         WHERE former_secrets_until < $1",
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// An endpoint of any account, with its secrets: for the dispatcher.
+pub(super) async fn with_keys(
     conn: &mut PgConnection,
     vault: &Vault,
     webhook: Id<id::Webhook>,
-) -> Result<Option<(Webhook, String)>> {
-    let row = sqlx::query!(
-        "SELECT account_id, secret FROM webhooks WHERE webhook_id = $1",
+) -> Result<Option<(Webhook, Keys)>> {
+    let account = sqlx::query_scalar!(
+        "SELECT account_id FROM webhooks WHERE webhook_id = $1",
         webhook.uuid()
     )
     .fetch_optional(&mut *conn)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let found = find(conn, vault, row.account_id.into(), webhook).await?;
-    let Some(found) = found else { return Ok(None) };
-    Ok(Some((found, open_secret(vault, &row.secret)?)))
+    let Some(account) = account else { return Ok(None) };
+    let keys = keys(conn, vault, account.into(), webhook).await?;
+    let found = find(conn, vault, account.into(), webhook).await?;
+    Ok(found.zip(keys))
 }
 
-struct DeliveryRow {
-    webhook_id: Uuid,
-    webhook_delivery_id: Uuid,
-    event_id: Uuid,
-    seq: i64,
-    event_type: String,
-    attempt: i16,
-    started_at: OffsetDateTime,
-    duration_ms: i32,
-    succeeded: bool,
-    request_body: String,
-    response_status: Option<i16>,
-    response_body: Option<String>,
-    error: Option<String>,
-    next_attempt_at: Option<OffsetDateTime>,
+/// Asks whoever serves the endpoint to look at retries and replays at once.
+pub(super) async fn nudge(conn: &mut PgConnection, webhook: Id<id::Webhook>) -> Result<()> {
+    sqlx::query!(
+        "UPDATE webhook_cursors SET nudges = nudges + 1 WHERE webhook_id = $1",
+        webhook.uuid()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
-impl From<DeliveryRow> for WebhookDelivery {
-    fn from(row: DeliveryRow) -> Self {
-        Self {
-            id: row.webhook_delivery_id.into(),
-            webhook_id: row.webhook_id.into(),
-            event_id: row.event_id.into(),
-            seq: row.seq,
-            event_type: row.event_type,
-            attempt: row.attempt,
-            started_at: row.started_at,
-            duration_ms: row.duration_ms,
-            succeeded: row.succeeded,
-            request_body: row.request_body,
-            response_status: row.response_status,
-            response_body: row.response_body,
-            error: row.error,
-            next_attempt_at: row.next_attempt_at,
-        }
-    }
-}
-
-pub(super) async fn deliveries(
+/// Whom to write to about the account's endpoints: its first address.
+pub(super) async fn address(
     conn: &mut PgConnection,
-    webhook: Id<id::Webhook>,
-    keyset: &Keyset,
-) -> Result<Vec<WebhookDelivery>> {
-    let rows = fetch_page!(
-        conn,
-        keyset,
-        DeliveryRow,
-        "SELECT webhook_id, webhook_delivery_id, event_id, seq, event_type, attempt, started_at,
-             duration_ms, succeeded, request_body, response_status, response_body, error,
-             next_attempt_at
-         FROM webhook_deliveries WHERE webhook_id = $3",
-        "webhook_delivery_id",
-        webhook.uuid(),
-    );
-    Ok(rows.into_iter().map(WebhookDelivery::from).collect())
+    account: Id<Account>,
+) -> Result<Option<String>> {
+    let address = sqlx::query_scalar!(
+        r#"SELECT a.local_part || '@' || d.name AS "address!"
+         FROM addresses AS a JOIN domains AS d USING (domain_id)
+         WHERE a.account_id = $1 AND a.local_part <> '' ORDER BY a.address_id LIMIT 1"#,
+        account.uuid()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(address)
 }
 
-/// Deletes calls that are no longer kept, some thousand at a time.
+/// Deletes what is no longer kept.
 pub(crate) async fn purge(conn: &mut PgConnection, now: OffsetDateTime) -> Result<()> {
-    loop {
-        let done = sqlx::query!(
-            "DELETE FROM webhook_deliveries WHERE ctid = ANY(ARRAY(
-                 SELECT ctid FROM webhook_deliveries WHERE started_at < $1 LIMIT 5000))",
-            now - KEPT
-        )
-        .execute(&mut *conn)
-        .await?;
-        if done.rows_affected() < 5000 {
-            return Ok(());
-        }
-    }
+    forget_former_secrets(conn, now).await?;
+    calls::purge(conn, now).await?;
+    replays::purge(conn, now).await?;
+    statistics::purge(conn, now).await
 }

@@ -5,6 +5,7 @@ use posthouse_core::Scope;
 use posthouse_tests::{
     app::App,
     client::{Answer, Client},
+    wait::eventually,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -174,7 +175,7 @@ impl Things {
     async fn of(app: &App, http: &Client, account: &str) -> Self {
         let message = json!({"from": "alice@example.test", "to": "alice@example.test",
                              "subject": "Mine", "text": "Mine", "save_to_sent": true});
-        let message = http.post("/v1/messages", message).await.expect(202);
+        let first_message = http.post("/v1/messages", message.clone()).await.expect(202);
         let mail = http.get("/v1/mail").await.expect(200);
         let mailboxes = http.get("/v1/mailboxes").await.expect(200);
         let threads = http.get("/v1/threads").await.expect(200);
@@ -185,15 +186,24 @@ impl Things {
         let webhook = webhook.json["id"].as_str().unwrap_or("whk_none").to_owned();
         let suppression = json!({"address": "bob@remote.test"});
         let suppression = http.post("/v1/suppressions", suppression).await.expect(201);
+        let replay = json!({"since": "2020-01-01T00:00:00Z"});
+        let replay = http.post(&format!("/v1/webhooks/{webhook}/replay"), replay).await;
+        http.post("/v1/messages", message).await.expect(202);
+        let calls = format!("/v1/webhooks/{webhook}/deliveries");
+        let call = eventually("a webhook call", async || {
+            http.all(&calls).await.pop().map(|call| call["id"].as_str().unwrap().to_owned())
+        });
         let first = |list: &Answer| list["data"][0]["id"].as_str().unwrap().to_owned();
         Self(vec![
-            ("/messages/", message.id()),
+            ("/messages/", first_message.id()),
             ("/mail/", first(&mail)),
             ("/threads/", first(&threads)),
             ("/mailboxes/", first(&mailboxes)),
             ("/api-keys/", first(&keys)),
             ("/domains/", first(&domains)),
             ("/accounts/", account.to_owned()),
+            ("/webhooks/deliveries/", call.await),
+            ("/webhooks/replays/", replay.expect(202).id()),
             ("/webhooks/", webhook),
             ("/suppressions/", suppression.id()),
         ])

@@ -13,7 +13,7 @@ use posthouse_tests::{
 use serde_json::{Value, json};
 
 /// Asks the reference implementation; gives the payload that it read.
-fn verify(secret: &str, request: &Received) -> Result<Value, String> {
+pub(super) fn verify(secret: &str, request: &Received) -> Result<Value, String> {
     const PROGRAM: &str = "
 import json, sys
 from standardwebhooks import Webhook

@@ -81,23 +81,34 @@ async fn endpoints_belong_to_their_account() {
     assert_eq!(bob.http.all("/v1/webhooks").await, Vec::<Value>::new());
     for (method, below) in all_of_one() {
         let request = bob.http.request(method.clone(), &format!("{path}{below}"));
-        let request = if method == Method::PATCH { request.json(&json!({})) } else { request };
+        let request = match below {
+            "/replay" => request.json(&json!({"since": "2020-01-01T00:00:00Z"})),
+            "/secret/rotate" => request.json(&json!({})),
+            _ if method == Method::PATCH => request.json(&json!({})),
+            _ => request,
+        };
         request.send().await.expect_problem(404, "not_found");
     }
     let reader = key(&app, &alice.account_id, "webhooks:read").await;
     reader.get(&path).await.expect(200);
     reader.get(&format!("{path}/secret")).await.expect_problem(403, "forbidden");
+    reader.get(&format!("{path}/stats")).await.expect(200);
     reader.delete(&path).await.expect_problem(403, "forbidden");
     let other = key(&app, &alice.account_id, "mail:read").await;
     other.get("/v1/webhooks").await.expect_problem(403, "forbidden");
     app.stop().await;
 }
 
-fn all_of_one() -> [(Method, &'static str); 6] {
+fn all_of_one() -> [(Method, &'static str); 11] {
     [
         (Method::GET, ""),
         (Method::PATCH, ""),
         (Method::GET, "/secret"),
+        (Method::POST, "/secret/rotate"),
+        (Method::POST, "/enable"),
+        (Method::POST, "/disable"),
+        (Method::POST, "/replay"),
+        (Method::GET, "/stats"),
         (Method::POST, "/test"),
         (Method::GET, "/deliveries"),
         (Method::DELETE, ""),

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     answer::New,
-    extract::{CreateFrom, Input, Object},
+    extract::{CreateAt, Input, Object},
     problem::{ApiResult, Problem},
     v1::fields::Time,
 };
@@ -198,7 +198,7 @@ impl Input for NewForward {
     responses((status = 202, description = "It was taken for delivery", body = Submission,
         headers(("Location" = String, description = "Where it is")))))]
 pub(crate) async fn reply_to_mail(
-    CreateFrom { cx, id, body }: CreateFrom<id::Mail, NewReply>,
+    CreateAt { cx, id, body }: CreateAt<id::Mail, NewReply>,
 ) -> ApiResult<New<Submission>> {
     submit(&cx, id, body.into()).await
 }
@@ -214,7 +214,7 @@ pub(crate) async fn reply_to_mail(
     responses((status = 202, description = "It was taken for delivery", body = Submission,
         headers(("Location" = String, description = "Where it is")))))]
 pub(crate) async fn forward_mail(
-    CreateFrom { cx, id, body }: CreateFrom<id::Mail, NewForward>,
+    CreateAt { cx, id, body }: CreateAt<id::Mail, NewForward>,
 ) -> ApiResult<New<Submission>> {
     submit(&cx, id, body.into()).await
 }

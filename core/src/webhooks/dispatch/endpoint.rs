@@ -1,7 +1,10 @@
 //! The task of one endpoint: reads the log, makes attempts, records what came of them.
 //!
 //! At most eight attempts are in progress. Their results are recorded in groups, so that under load
-//! there is no query per event. Delivery is at least once: what was not recorded is told again.
+//! there is no query per event, and calls go on meanwhile. Delivery is at least once: what was not
+//! recorded is told again.
+
+mod finish;
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -20,30 +23,34 @@ use uuid::Uuid;
 
 use super::{
     super::client::Client,
-    call::{Due, Ended, call},
-    outcome::{GONE, Outcome},
+    call::{Cause, Due, Ended, call},
+    jobs::{self, Batch, Done, Stop, Wish},
+    outcome::Outcome,
     position::Position,
+    replaying::Replaying,
     settings::Settings,
     store,
 };
 use crate::{
-    cx::Tx,
     error::{Error, Result},
-    events::{EventKind, NewEvent, WebhookEvent},
     id::{Account, Id, Webhook},
     platform::Platform,
 };
 
 /// Most attempts in progress.
 const IN_FLIGHT: usize = 8;
-/// Of these, most that are not the first for their event: failures never hold back newer events.
-const RETRIES_IN_FLIGHT: usize = 4;
-/// Events read at a time: one may have some MB.
-const PAGE: i64 = 16;
+/// Of these, most that are not for new events: neither failures nor replays hold those back.
+const OLD_IN_FLIGHT: usize = 4;
+/// Of these, most for a replay: retries always have a place.
+const REPLAYS_IN_FLIGHT: usize = 3;
+/// Reading goes on when fewer events than this wait.
+const READ_AHEAD: usize = 32;
 /// Results that come within this time are recorded together.
 const GATHER: Duration = Duration::from_millis(20);
-/// Most results that are gathered.
+/// So many results are recorded at once.
 const GROUP: usize = 64;
+/// No further attempts while so many results are not recorded.
+const UNRECORDED: usize = 4 * GROUP;
 /// A cursor that only passed over unwanted events is saved this much later.
 const LAZY: Duration = Duration::from_secs(1);
 /// Pause between looks at the log when events come one by one.
@@ -63,38 +70,47 @@ pub(super) struct Endpoint {
     pub id: Id<Webhook>,
     pub account: Id<Account>,
     pub settings: watch::Receiver<Arc<Settings>>,
+    /// There may be new events.
     pub wake: Arc<Notify>,
+    /// There may be retries or a replay.
+    pub nudge: Arc<Notify>,
     pub stop: CancellationToken,
 }
 
-/// Why a task cannot go on.
-enum Stop {
-    /// The endpoint is gone or another node has it.
-    Lost,
-    /// For now: the database is away.
-    Failed(Error),
-}
-
-impl<E: Into<Error>> From<E> for Stop {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
+/// Which jobs are under way: one of a kind at a time.
+#[derive(Default)]
+struct Busy {
+    reading: bool,
+    looking: bool,
+    recording: bool,
 }
 
 struct Task {
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     position: Position,
+    /// New events.
     queue: VecDeque<Due>,
-    /// Positions of retries that are in progress or not recorded yet.
+    /// Events to try again.
+    retries: VecDeque<Due>,
+    /// Positions of retries that wait here, are in progress or not recorded yet.
     retrying: HashSet<i64>,
+    replay: Option<Replaying>,
+    /// Calls of replays in progress.
+    replaying: usize,
+    /// There may be another replay than this task knows of.
+    look_for_replay: bool,
     calls: JoinSet<Result<Ended>>,
     ended: Vec<Ended>,
     failing_since: Option<OffsetDateTime>,
+    jobs: JoinSet<Done>,
+    busy: Busy,
     /// When the log is to be read on.
     read_at: Option<Instant>,
     last_read: Instant,
     record_at: Option<Instant>,
     next_retry_at: Option<OffsetDateTime>,
+    /// Not before then, after a failure of the database.
+    look_at: Option<Instant>,
 }
 
 /// Serves an endpoint until it is stopped, gone, or taken by another node.
@@ -116,51 +132,51 @@ async fn start(endpoint: Endpoint) -> Result<Option<Task>> {
     let next_retry_at = store::next_retry(&mut conn, endpoint.id, &[]).await?;
     drop((conn, turn));
     Ok(Some(Task {
-        endpoint,
+        endpoint: Arc::new(endpoint),
         position: Position::at(seq),
         queue: VecDeque::new(),
+        retries: VecDeque::new(),
         retrying: HashSet::new(),
+        replay: None,
+        replaying: 0,
+        look_for_replay: true,
         calls: JoinSet::new(),
         ended: Vec::new(),
         failing_since,
+        jobs: JoinSet::new(),
+        busy: Busy::default(),
         read_at: Some(Instant::now()),
         last_read: Instant::now(),
         record_at: None,
         next_retry_at,
+        look_at: None,
     }))
 }
 
 impl Task {
     async fn run(mut self) {
         while !self.endpoint.stop.is_cancelled() {
-            match self.step().await {
-                Ok(()) => {}
-                Err(Stop::Lost) => return,
-                Err(Stop::Failed(error)) => {
-                    tracing::warn!(webhook = %self.endpoint.id, ?error, "webhook calls wait");
-                    tokio::time::sleep(LAZY).await;
-                }
+            if let Err(Stop::Lost) = self.step().await {
+                return;
             }
         }
         self.drain().await;
     }
 
-    /// Does what there is to do, then waits for the next thing to happen.
+    /// Starts what there is to do, then waits for the next thing to happen.
     async fn step(&mut self) -> Result<(), Stop> {
-        if self.ended.len() >= GROUP || is_past(self.record_at) {
-            self.record().await?;
-        }
-        self.start_retries().await?;
-        self.read_on().await?;
+        self.start_jobs();
         self.start_calls();
-        let stop = self.endpoint.stop.clone();
-        let wake = Arc::clone(&self.endpoint.wake);
+        let endpoint = Arc::clone(&self.endpoint);
         tokio::select! {
-            () = stop.cancelled() => {}
+            () = endpoint.stop.cancelled() => {}
+            Some(done) = self.jobs.join_next() => self.finish(done)?,
             Some(ended) = self.calls.join_next() => self.note(ended),
-            () = wake.notified() => self.read_soon(),
-            () = until(self.record_at) => {}
-            () = until(self.read_at), if self.has_room() => {}
+            () = endpoint.wake.notified() => self.read_soon(),
+            () = endpoint.nudge.notified() => self.look_now(),
+            () = until(self.record_at), if !self.busy.recording => {}
+            () = until(self.read_at), if !self.busy.reading && self.has_room() => {}
+            () = until(self.look_at), if !self.busy.looking => {}
             () = tokio::time::sleep(TICK), if self.next_retry_at.is_some() => {}
         }
         Ok(())
@@ -168,7 +184,7 @@ impl Task {
 
     /// Whether reading on makes sense now.
     fn has_room(&self) -> bool {
-        self.queue.len() < IN_FLIGHT
+        self.queue.len() < READ_AHEAD
     }
 
     /// At once, unless that was just done.
@@ -176,85 +192,102 @@ impl Task {
         self.read_at.get_or_insert(self.last_read + PAUSE);
     }
 
+    fn look_now(&mut self) {
+        self.look_for_replay = true;
+        self.next_retry_at = Some(OffsetDateTime::UNIX_EPOCH);
+    }
+
     fn record_within(&mut self, time: Duration) {
         let at = Instant::now() + time;
         self.record_at = Some(self.record_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    async fn read_on(&mut self) -> Result<(), Stop> {
-        if !is_past(self.read_at) || !self.has_room() {
-            return Ok(());
+    fn start_jobs(&mut self) {
+        if !self.busy.recording && (self.ended.len() >= GROUP || is_past(self.record_at)) {
+            let batch = Box::new(self.take_batch());
+            self.busy.recording = true;
+            self.jobs.spawn(jobs::record(Arc::clone(&self.endpoint), batch));
         }
-        let settings = Arc::clone(&self.endpoint.settings.borrow());
-        let wanted = store::Wanted {
-            account: self.endpoint.account,
-            after: self.position.read(),
-            types: &settings.like_patterns(),
-            limit: PAGE,
-        };
-        let turn = self.endpoint.turn().await;
-        let mut conn = self.endpoint.platform.acquire().await?;
-        // What happens from here on may be missed: it gives a new reason to read.
-        self.last_read = Instant::now();
-        let mut read = store::read(&mut conn, self.endpoint.id, &wanted).await?;
-        drop((conn, turn));
-        self.read_at = read.more.then_some(self.last_read);
-        read.events.retain(|event| settings.wants(event));
-        self.position.advance(read.until, read.events.iter().map(|event| event.seq));
-        self.queue.extend(read.events.into_iter().map(|event| Due { event, attempts: 0 }));
-        if self.position.is_ahead() {
-            self.record_within(LAZY);
+        if !self.busy.reading && is_past(self.read_at) && self.has_room() {
+            self.busy.reading = true;
+            self.read_at = None;
+            // What happens from here on may be missed: it gives a new reason to read.
+            self.last_read = Instant::now();
+            self.jobs.spawn(jobs::read(Arc::clone(&self.endpoint), self.position.read()));
         }
-        Ok(())
+        if self.busy.looking || self.look_at.is_some_and(|at| at > Instant::now()) {
+            return;
+        }
+        self.look_at = None;
+        let wish = self.wish();
+        self.look_for_replay = false;
+        if wish.retries.is_some() || wish.replay {
+            self.busy.looking = true;
+            self.jobs.spawn(jobs::look(Arc::clone(&self.endpoint), wish));
+        }
     }
 
-    async fn start_retries(&mut self) -> Result<(), Stop> {
+    /// What to look for now besides new events.
+    fn wish(&mut self) -> Wish {
         let now = self.endpoint.platform.now();
-        let room = RETRIES_IN_FLIGHT.saturating_sub(self.retrying.len());
-        let room = room.min(IN_FLIGHT.saturating_sub(self.calls.len()));
-        if room == 0 || self.next_retry_at.is_none_or(|at| at > now) {
-            return Ok(());
-        }
-        let without: Vec<i64> = self.retrying.iter().copied().collect();
-        let wanted = store::DueRetries {
-            id: self.endpoint.id,
-            account: self.endpoint.account,
-            now,
-            without: &without,
-            limit: i64::try_from(room).unwrap_or(1),
-        };
-        let turn = self.endpoint.turn().await;
-        let mut conn = self.endpoint.platform.acquire().await?;
-        let found = store::due(&mut conn, &wanted).await?;
-        let found_seqs = found.iter().map(|due| due.event.seq);
-        let without: Vec<i64> = without.into_iter().chain(found_seqs).collect();
-        self.next_retry_at = store::next_retry(&mut conn, self.endpoint.id, &without).await?;
-        drop((conn, turn));
-        self.retrying.extend(without);
-        for due in found {
-            self.start_call(due);
-        }
-        Ok(())
+        let room = OLD_IN_FLIGHT.saturating_sub(self.retrying.len() + self.replaying);
+        let is_due = self.next_retry_at.is_some_and(|at| at <= now);
+        let retries = (room > 0 && is_due).then(|| {
+            // What is recorded from now on is counted in anew.
+            self.next_retry_at = None;
+            (now, self.retrying.iter().copied().collect(), room)
+        });
+        let known = self.replay.as_ref();
+        let is_hungry =
+            known.is_some_and(|replay| replay.queue.is_empty() && replay.read().is_some());
+        let known = known.map(|replay| (replay.id, replay.read().unwrap_or(i64::MAX)));
+        Wish { retries, replay: is_hungry || self.look_for_replay, known }
     }
 
+    /// Takes the results so far, to be recorded.
+    fn take_batch(&mut self) -> Batch {
+        self.record_at = None;
+        let ended = std::mem::take(&mut self.ended);
+        let platform = &self.endpoint.platform;
+        let schedule = &platform.config().webhook_retry_schedule;
+        let outcome = Outcome::of(&ended, self.failing_since, schedule);
+        let cursor = self.position.cursor(&new_seqs(&ended));
+        let replay = self.replay.as_ref();
+        let replay = replay.and_then(|replay| replay.progress(&ended, platform.now()));
+        Batch { ended, outcome, cursor, replay }
+    }
+
+    /// Retries first, and one event of a replay; then new events; then more of the replay.
     fn start_calls(&mut self) {
-        while self.calls.len() < IN_FLIGHT
-            && let Some(due) = self.queue.pop_front()
-        {
-            self.start_call(due);
+        while self.calls.len() < IN_FLIGHT && self.ended.len() < UNRECORDED {
+            let Some(due) = self.next_due() else { return };
+            self.replaying += usize::from(matches!(due.cause, Cause::Replay(_)));
+            let endpoint = &self.endpoint;
+            let (platform, client) = (endpoint.platform.clone(), Arc::clone(&endpoint.client));
+            self.calls.spawn(call(platform, client, endpoint.settings(), due));
         }
     }
 
-    fn start_call(&mut self, due: Due) {
-        let settings = Arc::clone(&self.endpoint.settings.borrow());
-        let (platform, client) =
-            (self.endpoint.platform.clone(), Arc::clone(&self.endpoint.client));
-        self.calls.spawn(call(platform, client, settings, due));
+    fn next_due(&mut self) -> Option<Due> {
+        if let Some(due) = self.retries.pop_front() {
+            return Some(due);
+        }
+        let old = self.replaying + self.retrying.len();
+        let may_replay = self.replaying < REPLAYS_IN_FLIGHT && old < OLD_IN_FLIGHT;
+        if may_replay
+            && (self.replaying == 0 || self.queue.is_empty())
+            && let Some(due) = self.replay.as_mut().and_then(|replay| replay.queue.pop_front())
+        {
+            return Some(due);
+        }
+        self.queue.pop_front()
     }
 
     fn note(&mut self, ended: Result<Result<Ended>, JoinError>) {
         let error = match ended {
             Ok(Ok(ended)) => {
+                let was_replay = matches!(ended.cause, Cause::Replay(_));
+                self.replaying = self.replaying.saturating_sub(usize::from(was_replay));
                 self.ended.push(ended);
                 self.record_within(GATHER);
                 return;
@@ -262,58 +295,13 @@ impl Task {
             Ok(Err(error)) => error,
             Err(error) => Error::internal(error),
         };
-        // A fault of ours: whoever serves the endpoint next begins where the database says.
+        self.give_up(&error);
+    }
+
+    /// A fault of ours: whoever serves the endpoint next begins where the database says.
+    fn give_up(&self, error: &Error) {
         tracing::error!(webhook = %self.endpoint.id, ?error, "a webhook call was broken off");
         self.endpoint.stop.cancel();
-    }
-
-    /// Records results: history, what is to be tried again, and the cursor, all or nothing.
-    async fn record(&mut self) -> Result<(), Stop> {
-        let schedule = &self.endpoint.platform.config().webhook_retry_schedule;
-        let outcome = Outcome::of(&self.ended, self.failing_since, schedule);
-        let seqs: Vec<i64> = self.ended.iter().map(|one| one.seq).collect();
-        let cursor = self.position.cursor(&seqs);
-        let turn = self.endpoint.turn().await;
-        let mut tx = self.endpoint.platform.begin("webhooks.record").await?;
-        self.write(&mut tx, &outcome, cursor).await?;
-        let disabled = match outcome.disable {
-            Some(reason) => self.endpoint.disable(&mut tx, reason).await?,
-            None => false,
-        };
-        tx.commit().await?;
-        drop(turn);
-        self.record_at = None;
-        self.position.record(&seqs, cursor);
-        self.failing_since = outcome.failing_since;
-        for seq in &seqs {
-            self.retrying.remove(seq);
-        }
-        self.ended.clear();
-        let earliest = outcome.next.iter().flatten().chain(&self.next_retry_at).min();
-        self.next_retry_at = earliest.copied();
-        if disabled {
-            self.endpoint.stop.cancel();
-        }
-        Ok(())
-    }
-
-    async fn write(&self, tx: &mut Tx, outcome: &Outcome, cursor: i64) -> Result<(), Stop> {
-        let (id, node, account) = (self.endpoint.id, self.endpoint.node, self.endpoint.account);
-        let (since, durable) = (outcome.failing_since, outcome.disable.is_some());
-        if !store::advance(tx.conn(), (id, node), cursor, since, durable).await? {
-            return Err(Stop::Lost);
-        }
-        if self.ended.is_empty() {
-            return Ok(());
-        }
-        store::write_history(tx.conn(), (id, account), &self.ended, &outcome.next).await?;
-        let attempts = || self.ended.iter().zip(&outcome.next);
-        let again: Vec<_> = attempts().filter_map(|(one, at)| Some((one, (*at)?))).collect();
-        store::save_retries(tx.conn(), id, &again).await?;
-        let over = attempts().filter(|(one, at)| at.is_none() && one.attempt > 1);
-        let over: Vec<i64> = over.map(|(one, _)| one.seq).collect();
-        store::drop_retries(tx.conn(), id, &over).await?;
-        Ok(())
     }
 
     /// Lets attempts in progress end, records them, and gives the endpoint back.
@@ -323,7 +311,15 @@ impl Task {
         {
             self.note(ended);
         }
-        let recorded = self.record().await;
+        while let Ok(Some(done)) =
+            tokio::time::timeout_at(deadline + DRAIN, self.jobs.join_next()).await
+        {
+            if self.finish(done).is_err() {
+                return;
+            }
+        }
+        let batch = self.take_batch();
+        let recorded = jobs::record_batch(&self.endpoint, &batch).await;
         let released = async {
             let mut conn = self.endpoint.platform.acquire().await?;
             store::release(&mut conn, self.endpoint.id, self.endpoint.node).await
@@ -337,25 +333,20 @@ impl Task {
 
 impl Endpoint {
     /// Waits for a turn at the database.
-    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // It fails only when the gate is closed, which nobody does.
         self.gate.acquire().await.ok()
     }
 
-    /// Disables the endpoint and tells the account; false when it was disabled already.
-    async fn disable(&self, tx: &mut Tx, reason: &'static str) -> Result<bool> {
-        let now = self.platform.now();
-        let Some(url) = store::disable(tx.conn(), self.id, reason, now).await? else {
-            return Ok(false);
-        };
-        let (webhook_id, account_id) = (self.id, self.account);
-        let data = WebhookEvent { webhook_id, account_id, url: &url, reason };
-        tx.emit(NewEvent::new(account_id, EventKind::WebhookDisabled, now, &data));
-        let why = if reason == GONE { "gone" } else { "failing" };
-        metrics::counter!("posthouse_webhooks_disabled_total", "reason" => why).increment(1);
-        tracing::info!(webhook = %webhook_id, reason, "a webhook endpoint was disabled");
-        Ok(true)
+    /// As they are now.
+    pub(super) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.borrow())
     }
+}
+
+/// Positions of new events.
+fn new_seqs(ended: &[Ended]) -> Vec<i64> {
+    ended.iter().filter(|one| one.cause == Cause::New).map(|one| one.seq).collect()
 }
 
 fn is_past(at: Option<Instant>) -> bool {

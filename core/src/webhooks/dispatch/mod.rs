@@ -5,8 +5,11 @@
 
 mod call;
 mod endpoint;
+mod filter;
+mod jobs;
 mod outcome;
 mod position;
+mod replaying;
 mod settings;
 mod store;
 
@@ -77,8 +80,10 @@ struct Served {
     account: Id<Account>,
     updated_at: OffsetDateTime,
     newest_seq: i64,
+    nudges: i64,
     settings: watch::Sender<Arc<Settings>>,
     wake: Arc<Notify>,
+    nudge: Arc<Notify>,
     stop: CancellationToken,
     task: AbortHandle,
 }
@@ -193,6 +198,10 @@ impl Dispatcher {
                 served.newest_seq = row.newest_seq;
                 served.wake.notify_one();
             }
+            if served.nudges != row.nudges {
+                served.nudges = row.nudges;
+                served.nudge.notify_one();
+            }
             return Ok(());
         }
         if !row.enabled {
@@ -216,7 +225,7 @@ impl Dispatcher {
 
     fn serve(&mut self, row: &store::Owned, settings: Settings) {
         let (sender, receiver) = watch::channel(Arc::new(settings));
-        let wake = Arc::new(Notify::new());
+        let (wake, nudge) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let stop = CancellationToken::new();
         let endpoint = Endpoint {
             platform: self.platform.clone(),
@@ -227,14 +236,17 @@ impl Dispatcher {
             account: row.account,
             settings: receiver,
             wake: Arc::clone(&wake),
+            nudge: Arc::clone(&nudge),
             stop: stop.clone(),
         };
         let served = Served {
             account: row.account,
             updated_at: row.updated_at,
             newest_seq: row.newest_seq,
+            nudges: row.nudges,
             settings: sender,
             wake,
+            nudge,
             stop,
             task: self.tasks.spawn(endpoint::run(endpoint)),
         };

@@ -66,7 +66,10 @@ fn next_attempt(ended: &Ended, schedule: &[Duration]) -> Option<OffsetDateTime> 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::super::client::{Answer, RetryAfter},
+        super::{
+            super::client::{Answer, RetryAfter},
+            call::Cause,
+        },
         *,
     };
     use crate::{config::default_webhook_retry_schedule, id::Id};
@@ -77,6 +80,7 @@ mod tests {
             id: Id::new(at),
             event_id: Id::new(at),
             seq: 1,
+            cause: Cause::New,
             event_type: "mail.received".to_owned(),
             attempt,
             started_at: at,

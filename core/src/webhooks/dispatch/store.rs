@@ -1,15 +1,22 @@
-//! SQL of the dispatcher: leases, reading the log, recording attempts in groups.
+//! SQL of the dispatcher: leases, reading the log and what is to be tried again.
+
+pub(super) mod record;
+
+use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::call::{Due, Ended};
+use super::{
+    super::Replay,
+    call::{Cause, Due},
+};
 use crate::{
     error::Result,
-    events::{API_VERSION, Event},
-    id::{Account, Id, Webhook},
+    events::{API_VERSION, Event, like_patterns},
+    id::{self, Account, Delivery, Id, Webhook},
 };
 
 /// An endpoint that this node owns.
@@ -20,6 +27,8 @@ pub(super) struct Owned {
     pub updated_at: OffsetDateTime,
     /// Newest event of the account.
     pub newest_seq: i64,
+    /// Changes when retries and replays are to be looked at at once.
+    pub nudges: i64,
 }
 
 /// Takes endpoints without a living owner.
@@ -64,7 +73,7 @@ pub(super) async fn release(conn: &mut PgConnection, id: Id<Webhook>, node: Uuid
 /// All that this node owns.
 pub(super) async fn owned(conn: &mut PgConnection, node: Uuid) -> Result<Vec<Owned>> {
     let rows = sqlx::query!(
-        "SELECT w.webhook_id, w.account_id, w.enabled, w.updated_at, k.event_seq
+        "SELECT w.webhook_id, w.account_id, w.enabled, w.updated_at, k.event_seq, c.nudges
          FROM webhook_cursors AS c JOIN webhooks AS w USING (webhook_id)
            JOIN account_counters AS k USING (account_id)
          WHERE c.owner = $1",
@@ -78,6 +87,7 @@ pub(super) async fn owned(conn: &mut PgConnection, node: Uuid) -> Result<Vec<Own
         enabled: row.enabled,
         updated_at: row.updated_at,
         newest_seq: row.event_seq,
+        nudges: row.nudges,
     });
     Ok(rows.collect())
 }
@@ -102,8 +112,12 @@ pub(super) async fn cursor(
 pub(super) struct Wanted<'a> {
     pub account: Id<Account>,
     pub after: i64,
+    /// LIKE patterns.
     pub types: &'a [String],
+    /// Most events.
     pub limit: i64,
+    /// Octets of payloads: the event that goes beyond is the last one.
+    pub octets: i64,
 }
 
 /// A part of the log.
@@ -126,30 +140,39 @@ pub(super) async fn read(
 ) -> Result<Read> {
     let rows = sqlx::query!(
         r#"SELECT k.event_seq, e.seq AS "seq?", e.event_id AS "event_id?", e.type AS "type?",
-             e.occurred_at AS "occurred_at?", e.data AS "data?: Json<Box<RawValue>>"
+             e.occurred_at AS "occurred_at?", e.data AS "data?: Json<Box<RawValue>>",
+             e.found AS "found?"
          FROM account_counters AS k LEFT JOIN LATERAL (
-             SELECT seq, event_id, type, occurred_at, data FROM events
-             WHERE account_id = k.account_id AND seq > $2 AND seq <= k.event_seq
-               AND (type LIKE ANY($3) OR type = 'webhook.test')
-               AND NOT EXISTS (SELECT 1 FROM webhook_retries AS r
-                 WHERE r.webhook_id = $5 AND r.seq = events.seq)
-             ORDER BY seq LIMIT $4) AS e ON true
+             SELECT seq, event_id, type, occurred_at, data, found FROM (
+                 SELECT *, count(*) OVER () AS found,
+                     sum(octet_length(data::text)) OVER (ORDER BY seq)
+                         - octet_length(data::text) AS before
+                 FROM (SELECT seq, event_id, type, occurred_at, data FROM events
+                     WHERE account_id = k.account_id AND seq > $2 AND seq <= k.event_seq
+                       AND (type LIKE ANY($3) OR type = 'webhook.test')
+                       AND NOT EXISTS (SELECT 1 FROM webhook_retries AS r
+                         WHERE r.webhook_id = $5 AND r.seq = events.seq)
+                     ORDER BY seq LIMIT $4) AS page) AS sized
+             WHERE before < $6) AS e ON true
          WHERE k.account_id = $1 AND k.event_seq > $2 ORDER BY e.seq"#,
         wanted.account.uuid(),
         wanted.after,
         wanted.types,
         wanted.limit,
-        id.uuid()
+        id.uuid(),
+        wanted.octets
     )
     .fetch_all(conn)
     .await?;
     let mut read = Read { until: wanted.after, ..Read::default() };
+    let mut found = 0;
     for row in rows {
         read.until = row.event_seq;
         let (Some(seq), Some(id), Some(kind)) = (row.seq, row.event_id, row.r#type) else {
             continue;
         };
         let (Some(timestamp), Some(data)) = (row.occurred_at, row.data) else { continue };
+        found = row.found.unwrap_or_default();
         read.events.push(Event {
             id: id.into(),
             kind,
@@ -160,11 +183,88 @@ pub(super) async fn read(
             data: data.0,
         });
     }
-    read.more = i64::try_from(read.events.len()).is_ok_and(|read| read >= wanted.limit);
+    read.more =
+        found >= wanted.limit || i64::try_from(read.events.len()).is_ok_and(|read| read < found);
     if read.more {
         read.until = read.events.last().map_or(wanted.after, |event| event.seq);
     }
     Ok(read)
+}
+
+/// Which part of a replay to read.
+pub(super) struct Again<'a> {
+    pub account: Id<Account>,
+    pub replay: &'a Replay,
+    pub after: i64,
+    pub limit: i64,
+    pub octets: i64,
+    /// Positions looked at in one query, wanted or not.
+    pub span: i64,
+}
+
+/// Reads a replay on.
+pub(super) async fn read_again(conn: &mut PgConnection, again: &Again<'_>) -> Result<Read> {
+    let last = again.replay.last_seq.min(again.after.saturating_add(again.span));
+    let bound = |at| Id::<id::Event>::lower_bound(at).uuid();
+    let rows = sqlx::query!(
+        r#"SELECT seq, event_id, type, occurred_at, data AS "data: Json<Box<RawValue>>",
+             found AS "found!"
+         FROM (SELECT *, count(*) OVER () AS found,
+                 sum(octet_length(data::text)) OVER (ORDER BY seq)
+                     - octet_length(data::text) AS before
+             FROM (SELECT seq, event_id, type, occurred_at, data FROM events
+                 WHERE account_id = $1 AND seq > $2 AND seq <= $3 AND type LIKE ANY($4)
+                   AND event_id >= $5 AND event_id < $6
+                 ORDER BY seq LIMIT $7) AS page) AS sized
+         WHERE before < $8 ORDER BY seq"#,
+        again.account.uuid(),
+        again.after,
+        last,
+        &like_patterns(&again.replay.event_types),
+        bound(again.replay.since),
+        bound(again.replay.until),
+        again.limit,
+        again.octets
+    )
+    .fetch_all(conn)
+    .await?;
+    let found = rows.first().map_or(0, |row| row.found);
+    let events = rows.into_iter().map(|row| Event {
+        id: row.event_id.into(),
+        kind: row.r#type,
+        timestamp: row.occurred_at,
+        api_version: API_VERSION,
+        seq: row.seq,
+        account_id: again.account,
+        data: row.data.0,
+    });
+    let events: Vec<Event> = events.collect();
+    let cut = found >= again.limit || i64::try_from(events.len()).is_ok_and(|read| read < found);
+    let until = events.last().filter(|_| cut).map_or(last, |event| event.seq);
+    Ok(Read { events, until, more: until < again.replay.last_seq })
+}
+
+/// When attempts of deliveries began; those that are not known are left out.
+pub(super) async fn attempts(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    wanted: &[(Id<Delivery>, i16)],
+) -> Result<HashMap<(Id<Delivery>, i16), OffsetDateTime>> {
+    let (deliveries, numbers): (Vec<Uuid>, Vec<i16>) =
+        wanted.iter().map(|(delivery, number)| (delivery.uuid(), *number)).unzip();
+    let rows = sqlx::query!(
+        "SELECT a.delivery_id, a.attempt, a.started_at
+         FROM unnest($2::uuid[], $3::smallint[]) AS w (delivery_id, attempt)
+         JOIN attempts AS a ON a.account_id = $1 AND a.delivery_id = w.delivery_id
+           AND a.attempt = w.attempt",
+        account.uuid(),
+        &deliveries,
+        &numbers
+    )
+    .fetch_all(conn)
+    .await?;
+    let rows = rows.into_iter().map(|row| ((row.delivery_id.into(), row.attempt), row.started_at));
+    Ok(rows.collect())
 }
 
 /// Which retries to read.
@@ -211,9 +311,9 @@ pub(super) async fn due(conn: &mut PgConnection, wanted: &DueRetries<'_>) -> Res
             account_id: wanted.account,
             data: data.0,
         };
-        due.push(Due { event, attempts: row.attempts });
+        due.push(Due { event, attempts: row.attempts, cause: Cause::Retry });
     }
-    drop_retries(conn, wanted.id, &gone).await?;
+    record::drop_retries(conn, wanted.id, &gone).await?;
     Ok(due)
 }
 
@@ -232,139 +332,4 @@ pub(super) async fn next_retry(
     .fetch_one(conn)
     .await?;
     Ok(at)
-}
-
-/// Moves the cursor, if the endpoint is still this node's. Unless `durable`, the commit does not wait
-/// for the disk: what a crash of the database undoes is told once more.
-pub(super) async fn advance(
-    conn: &mut PgConnection,
-    (id, node): (Id<Webhook>, Uuid),
-    seq: i64,
-    failing_since: Option<OffsetDateTime>,
-    durable: bool,
-) -> Result<bool> {
-    let row = sqlx::query!(
-        "UPDATE webhook_cursors SET seq = greatest(seq, $3), failing_since = $4
-         WHERE webhook_id = $1 AND owner = $2
-         RETURNING set_config('synchronous_commit',
-             CASE WHEN $5 THEN current_setting('synchronous_commit') ELSE 'off' END, true)",
-        id.uuid(),
-        node,
-        seq,
-        failing_since,
-        durable
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(row.is_some())
-}
-
-/// Writes the history of attempts; `next` goes with `ended`.
-pub(super) async fn write_history(
-    conn: &mut PgConnection,
-    (id, account): (Id<Webhook>, Id<Account>),
-    ended: &[Ended],
-    next: &[Option<OffsetDateTime>],
-) -> Result<()> {
-    fn column<T>(ended: &[Ended], get: impl Fn(&Ended) -> T) -> Vec<T> {
-        ended.iter().map(get).collect()
-    }
-    let millis = |one: &Ended| i32::try_from(one.answer.duration.as_millis()).unwrap_or(i32::MAX);
-    let status = |one: &Ended| one.answer.status.and_then(|s| i16::try_from(s.as_u16()).ok());
-    sqlx::query!(
-        "INSERT INTO webhook_deliveries (webhook_id, account_id, webhook_delivery_id, event_id,
-             seq, event_type, attempt, started_at, duration_ms, succeeded, request_body,
-             response_status, response_body, error, next_attempt_at)
-         SELECT $1, $2, new.* FROM unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::text[],
-             $7::smallint[], $8::timestamptz[], $9::integer[], $10::boolean[], $11::text[],
-             $12::smallint[], $13::text[], $14::text[], $15::timestamptz[]) AS new
-         ON CONFLICT DO NOTHING",
-        id.uuid(),
-        account.uuid(),
-        &column(ended, |one| one.id.uuid()),
-        &column(ended, |one| one.event_id.uuid()),
-        &column(ended, |one| one.seq),
-        &column(ended, |one| one.event_type.clone()),
-        &column(ended, |one| one.attempt),
-        &column(ended, |one| one.started_at),
-        &column(ended, millis),
-        &column(ended, |one| one.answer.is_success()),
-        &column(ended, |one| one.request_body.clone()),
-        &column(ended, status) as &[Option<i16>],
-        &column(ended, |one| one.answer.body.clone()) as &[Option<String>],
-        &column(ended, |one| one.answer.error.clone()) as &[Option<String>],
-        next as &[Option<OffsetDateTime>]
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Puts down what is to be tried again.
-pub(super) async fn save_retries(
-    conn: &mut PgConnection,
-    id: Id<Webhook>,
-    retries: &[(&Ended, OffsetDateTime)],
-) -> Result<()> {
-    if retries.is_empty() {
-        return Ok(());
-    }
-    let seqs: Vec<i64> = retries.iter().map(|(one, _)| one.seq).collect();
-    let events: Vec<Uuid> = retries.iter().map(|(one, _)| one.event_id.uuid()).collect();
-    let attempts: Vec<i16> = retries.iter().map(|(one, _)| one.attempt).collect();
-    let times: Vec<OffsetDateTime> = retries.iter().map(|(_, at)| *at).collect();
-    sqlx::query!(
-        "INSERT INTO webhook_retries (webhook_id, seq, event_id, attempts, next_attempt_at)
-         SELECT $1, new.* FROM unnest($2::bigint[], $3::uuid[], $4::smallint[],
-             $5::timestamptz[]) AS new
-         ON CONFLICT (webhook_id, seq) DO UPDATE
-             SET attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at",
-        id.uuid(),
-        &seqs,
-        &events,
-        &attempts,
-        &times
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Strikes off what is not tried again.
-pub(super) async fn drop_retries(
-    conn: &mut PgConnection,
-    id: Id<Webhook>,
-    seqs: &[i64],
-) -> Result<()> {
-    if seqs.is_empty() {
-        return Ok(());
-    }
-    sqlx::query!(
-        "DELETE FROM webhook_retries WHERE webhook_id = $1 AND seq = ANY($2)",
-        id.uuid(),
-        seqs
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Disables an endpoint; gives its URL when it was enabled.
-pub(super) async fn disable(
-    conn: &mut PgConnection,
-    id: Id<Webhook>,
-    reason: &str,
-    now: OffsetDateTime,
-) -> Result<Option<String>> {
-    let url = sqlx::query_scalar!(
-        "UPDATE webhooks SET enabled = false, disabled_reason = $2,
-             updated_at = greatest($3, updated_at + interval '1 millisecond')
-         WHERE webhook_id = $1 AND enabled RETURNING url",
-        id.uuid(),
-        reason,
-        now
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(url)
 }
