@@ -15,23 +15,24 @@ use crate::{
     platform::Platform,
 };
 
-/// Puts the notice into the Inbox. An account without an address gets none.
+/// Puts the notice into the Inbox. An account without an address that mail can be written to gets
+/// none: that must not keep the endpoint enabled.
 pub(super) async fn deliver(
     tx: &mut Tx,
     platform: &Platform,
     webhook: &Webhook,
     reason: &str,
 ) -> Result<()> {
-    let Some(address) = store::address(tx.conn(), webhook.account_id).await? else {
+    let address = store::address(tx.conn(), webhook.account_id).await?;
+    let Some(Ok(to)) = address.as_deref().map(Address::parse) else {
         return Ok(());
     };
     let now = platform.now();
     let hostname = &platform.config().hostname;
-    let parse = |text: &str| Address::parse(text).map_err(Error::internal);
-    let from = parse(&format!("postmaster@{hostname}"))?;
+    let from = Address::parse(&format!("postmaster@{hostname}")).map_err(Error::internal)?;
     let from = NamedAddress::new(Some("Mail server"), from).map_err(Error::internal)?;
     let mut draft = Draft::new(from);
-    draft.to = vec![NamedAddress::new(None, parse(&address)?).map_err(Error::internal)?];
+    draft.to = vec![NamedAddress::new(None, to).map_err(Error::internal)?];
     draft.subject.push_str("A webhook endpoint was disabled");
     draft.text = Some(text(webhook, reason));
     draft.headers = vec![("Auto-Submitted".to_owned(), "auto-generated".to_owned())];
