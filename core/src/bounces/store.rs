@@ -11,6 +11,7 @@ use super::{Kind, News, token::Mark};
 use crate::{
     error::Result,
     id::{self, Account, Delivery, Id},
+    mails::store::beginnings,
 };
 
 /// What events say of a message.
@@ -53,14 +54,13 @@ pub(super) async fn by_internet_ids(
     account: Id<Account>,
     ids: &[&str],
 ) -> Result<Vec<(Id<id::Message>, String)>> {
-    let beginnings: Vec<String> = ids.iter().map(|id| id.chars().take(200).collect()).collect();
     let rows = sqlx::query!(
         "SELECT message_id, internet_message_id FROM messages
          WHERE account_id = $1 AND left(internet_message_id, 200) = ANY($2)
            AND internet_message_id = ANY($3)
          ORDER BY message_id DESC LIMIT 20",
         account.uuid(),
-        &beginnings,
+        &beginnings(ids),
         ids as &[&str]
     )
     .fetch_all(conn)

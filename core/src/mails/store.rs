@@ -65,9 +65,11 @@ pub(super) async fn find_threads(
              c.base_subject
          FROM mail_contents AS c
          JOIN mails AS m ON m.account_id = c.account_id AND m.content_id = c.content_id
-         WHERE c.account_id = $1 AND c.internet_message_id = ANY($2)
+         WHERE c.account_id = $1 AND left(c.internet_message_id, 200) = ANY($2)
+           AND c.internet_message_id = ANY($3)
          ORDER BY m.thread_id LIMIT 1000"#,
         account.uuid(),
+        &beginnings(ids),
         ids as &[&str]
     )
     .fetch_all(conn)
@@ -78,6 +80,11 @@ pub(super) async fn find_threads(
         base_subject: row.base_subject,
     });
     Ok(threads.collect())
+}
+
+/// What an index holds of Message-IDs: they can be longer than its entries may be.
+pub(crate) fn beginnings(message_ids: &[&str]) -> Vec<String> {
+    message_ids.iter().map(|id| id.chars().take(200).collect()).collect()
 }
 
 /// Text without NUL, which Postgres cannot store.

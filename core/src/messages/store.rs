@@ -183,7 +183,8 @@ pub(super) async fn list(
              size_bytes, recipients, tags, metadata, sandbox,
              blob_hash IS NOT NULL AS "has_content!", created_at
          FROM messages AS m WHERE account_id = $3
-           AND ($4::text IS NULL OR internet_message_id = $4)
+           AND ($4::text IS NULL OR left(internet_message_id, 200) = left($4, 200)
+             AND internet_message_id = $4)
            AND ($5::text IS NULL OR mail_from = $5)
            AND ($6::text IS NULL OR tags::jsonb ? $6)
            AND ($7::uuid IS NULL OR message_id >= $7)

@@ -39,3 +39,23 @@ async fn mails_that_answer_each_other_are_one_conversation() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_message_id_of_any_length_is_stored_and_found() {
+    let app = app().start().await;
+    let alice = app.account("alice@example.test").await;
+    // Such that the database cannot make it shorter.
+    let noise = (1..=400_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let long: String = noise.map(|noise| format!("{noise:016x}")).collect();
+    let header = format!("From: b@remote.test\r\nSubject: Long\r\nMessage-ID: <{long}@x>");
+    let first = receive(&app, &alice, &header, "one").await;
+    let header = format!(
+        "From: b@remote.test\r\nSubject: Re: Long\r\nMessage-ID: <2@x>\r\n\
+         In-Reply-To: <{long}@x>"
+    );
+    let second = receive(&app, &alice, &header, "two").await;
+    assert_eq!(first["thread_id"], second["thread_id"]);
+    let found = alice.http.all(&format!("/v1/mail?message_id=%3C{long}@x%3E")).await;
+    assert_eq!(found.len(), 1);
+    app.stop().await;
+}

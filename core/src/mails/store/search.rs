@@ -90,7 +90,8 @@ pub(in crate::mails) async fn list(
          WHERE m.account_id = $3 AND NOT m.expunged
            AND ($4::uuid IS NULL OR m.mailbox_id = $4)
            AND ($5::uuid IS NULL OR m.thread_id = $5)
-           AND ($6::text IS NULL OR c.internet_message_id = $6)
+           AND ($6::text IS NULL OR left(c.internet_message_id, 200) = left($6, 200)
+             AND c.internet_message_id = $6)
            AND m.flags & $7 = $8
            AND ($9::timestamptz IS NULL OR m.received_at >= $9)
            AND ($10::timestamptz IS NULL OR m.received_at < $10)
