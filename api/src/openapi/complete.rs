@@ -1,25 +1,44 @@
 //! What every operation has and no handler should repeat: problems, Request-Id, both ways to log
-//! in, the scopes in words, and the header fields of creating and acting requests.
+//! in, the scopes in words, and the header fields of creating and acting requests. And the names
+//! of what lists hold.
 
-use std::fmt::Write as _;
+use std::{collections::HashSet, fmt::Write as _};
 
 use serde_json::Value;
 use utoipa::openapi::{
-    ObjectBuilder, OpenApi, RefOr, Required, SecurityRequirement, Type,
+    Components, ObjectBuilder, OpenApi, Ref, RefOr, Required, Schema, SecurityRequirement, Type,
     path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
+    schema::ArrayItems,
 };
 
 use super::problems;
 
 /// Completes all operations.
 pub(super) fn complete(document: &mut OpenApi) {
-    problems::add(document.components.get_or_insert_default());
+    let components = document.components.get_or_insert_default();
+    problems::add(components);
+    name_items(components);
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             let place = Place { path, method };
             security(operation);
             header_fields(operation, &place);
             answers(operation, &place);
+        }
+    }
+}
+
+/// Lists refer to the schemas of their items, which utoipa repeats in each: so that clients made
+/// from the document have one type for a thing, wherever it comes from.
+fn name_items(components: &mut Components) {
+    let names: HashSet<String> = components.schemas.keys().cloned().collect();
+    for (name, schema) in &mut components.schemas {
+        let item = name.strip_prefix("List_").filter(|item| names.contains(*item));
+        let (Some(item), RefOr::T(Schema::Object(list))) = (item, schema) else {
+            continue;
+        };
+        if let Some(RefOr::T(Schema::Array(data))) = list.properties.get_mut("data") {
+            data.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item).into()));
         }
     }
 }

@@ -55,6 +55,18 @@ fn references_lead_somewhere() {
 }
 
 #[test]
+fn lists_name_their_items() {
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let lists: Vec<_> = schemas.iter().filter(|(name, _)| name.starts_with("List_")).collect();
+    assert!(lists.len() > 10);
+    for (name, list) in lists {
+        let items = list["properties"]["data"]["items"]["$ref"].as_str();
+        assert_eq!(items, Some(&*name.replace("List_", "#/components/schemas/")), "{name}");
+    }
+}
+
+#[test]
 fn every_schema_of_a_request_refuses_unknown_fields() {
     let document = document();
     for (place, operation) in operations(&document) {

@@ -1,7 +1,13 @@
 //! Codes of problems: those of the core, and those that only HTTP has; with their HTTP status.
 
+use std::borrow::Cow;
+
 use axum::http::StatusCode;
 use posthouse_core::{Code, error::Class};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 
 macro_rules! http_codes {
     ($($variant:ident $text:literal $status:ident $title:literal;)*) => {
@@ -96,6 +102,23 @@ impl ProblemCode {
             Self::Core(code) => core_advice(code),
             Self::Http(code) => http_advice(code),
         }
+    }
+}
+
+impl PartialSchema for ProblemCode {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("Code of a problem. Later versions may have more."))
+            .enum_values(Some(Self::all().map(Self::as_str)))
+            .build()
+            .into()
+    }
+}
+
+impl ToSchema for ProblemCode {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("ProblemCode")
     }
 }
 

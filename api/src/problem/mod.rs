@@ -59,7 +59,7 @@ pub(crate) struct ProblemBody {
     #[schema(example = "the request has 1 fault(s)")]
     detail: String,
     /// Stable code for programs.
-    #[schema(value_type = String, example = "invalid_input")]
+    #[schema(value_type = ProblemCode)]
     code: &'static str,
     /// Identifies the request in the server's logs.
     #[schema(value_type = String, example = "req_01k6h3v9x8e7ktq2w5m4n1r0sa")]

@@ -15,7 +15,7 @@ use crate::extract::PathText;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProblemKind {
     /// The code.
-    #[schema(value_type = String, example = "not_found")]
+    #[schema(value_type = ProblemCode)]
     code: &'static str,
     /// Its title.
     #[schema(value_type = String, example = "It does not exist")]

@@ -206,7 +206,8 @@ async fn stream_mail_changes(
     let mut feed = Feed { state, cx, admission, since, cursor: None, receiver, next: None };
     // A `since` that is too old is a problem, not a stream.
     feed.next = feed.look().await?;
-    let greeting = SseEvent::default().comment("changes follow").retry(POLL);
+    let id = since.to_string();
+    let greeting = SseEvent::default().comment("changes follow").retry(POLL).id(id);
     let changes: stream::Once<_> = stream::once(async { Ok::<_, Infallible>(greeting) });
     let answer = Sse::new(changes.chain(feed.events())).keep_alive(heartbeat);
     Ok(([(header::CACHE_CONTROL, "no-store"), (X_ACCEL, "no")], answer).into_response())

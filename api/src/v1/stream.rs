@@ -130,9 +130,11 @@ pub(super) const X_ACCEL: header::HeaderName = header::HeaderName::from_static("
 
 type Item = Result<SseEvent, Infallible>;
 
-/// A first line, so that clients see the stream open, then the events.
+/// A first line, so that clients see the stream open and can resume before any event has come,
+/// then the events.
 fn greeted(reader: LogReader) -> impl Stream<Item = Item> {
-    let greeting = SseEvent::default().comment("events follow").retry(POLL);
+    let seq = reader.seq.to_string();
+    let greeting = SseEvent::default().comment("events follow").retry(POLL).id(seq);
     let events = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok(event), reader))

@@ -127,6 +127,8 @@ fn operation(kind: EventKind) -> Operation {
         .description(Some(kind.description()))
         .parameters(Some(header_fields()))
         .request_body(Some(body))
+        // Their proof is the signature.
+        .securities(Some([]))
         .response("2XX", answer("Taken. Anything else, redirects too, is tried again."))
         .response("410", answer("Never again: the endpoint is disabled."))
         .build()

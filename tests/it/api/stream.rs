@@ -25,6 +25,8 @@ impl Stream {
         // The greeting: from here on nothing is missed.
         let greeting = stream.block().await.unwrap();
         assert!(greeting.contains("events follow"), "{greeting}");
+        // Where to resume when it breaks before the first event.
+        assert!(greeting.contains("\nid: "), "{greeting}");
         stream
     }
 

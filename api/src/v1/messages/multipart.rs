@@ -36,7 +36,7 @@ pub(crate) struct MultipartMessage {
     message: NewMessage,
     /// Files to attach, after those of the message. The file name and the content type come from
     /// the part; a header field Content-ID puts the file beside the HTML.
-    #[schema(value_type = Vec<String>, format = Binary)]
+    #[schema(value_type = Vec<String>, format = Binary, required = false)]
     files: Option<Vec<Vec<u8>>>,
 }
 
