@@ -27,8 +27,8 @@ test: ## Runs all checks and tests; `make test NAME` only the tests whose name h
 check: ## Runs the checks: format, clippy, rules, generated files, licences, other linters
 	@scripts/check
 
-gen: ## Writes the generated files anew: core/.sqlx and openapi/posthouse.json
-	@cargo xtask sqlx && cargo xtask openapi
+gen: ## Writes the generated files anew: core/.sqlx, openapi/posthouse.json, sdk-ts/src/generated
+	@cargo xtask sqlx && cargo xtask openapi && scripts/gen-sdk
 
 bench: ## Measures a release build, one JSON line per figure
 	@scripts/bench $(ARGS)

@@ -82,6 +82,26 @@ python_env() {
     printf '%s\n' "$dir"
 }
 
+# shellcheck disable=SC2034 # for the scripts that source this
+no_node="Node.js 20.19 or newer with npm is needed; see https://nodejs.org"
+
+# Whether Node.js is here and new enough for the tools of package.json.
+has_node() {
+    local version
+    have npm && version=$(node --version 2>/dev/null) &&
+        printf '%s\n' v20.19 "$version" | sort -V -C
+}
+
+# Installs what package-lock.json names, unless that was done already.
+node_packages() {
+    local mark
+    has_node || return
+    mark=node_modules/.complete-$(cksum <package-lock.json | cut -d' ' -f1)
+    [ ! -e "$mark" ] || return 0
+    note "installing npm packages into node_modules"
+    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 && touch "$mark"
+}
+
 # The oldest Rust that builds the code, and the one whose lints it follows.
 rust_version() { sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml; }
 

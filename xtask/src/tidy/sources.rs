@@ -1,5 +1,8 @@
 //! Rules for single files: a doc comment, a bounded length, a pure `proto`, no clock of their own.
+//!
+//! Of TypeScript, only the first two.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,16 +12,23 @@ const MAX_LINES: usize = 500;
 /// Directories of the workspace that hold Rust code.
 const CRATES: [&str; 8] =
     ["core", "api", "smtp-gateway", "imap-gateway", "server", "tests", "bench", "xtask"];
+/// Directories that hold TypeScript.
+const TYPESCRIPT: [&str; 2] = ["sdk-ts", "examples"];
+/// What is made, not written.
+const MADE: [&str; 5] = ["target", "node_modules", "dist", "build", "generated"];
 /// Asking for the time makes a test wait; the Clock port can be moved.
 const CLOCKS: [&str; 3] = ["OffsetDateTime::now_utc", "SystemTime::now", "UtcDateTime::now"];
 /// Where the real clock may be read.
 const CLOCK_HOMES: [&str; 4] = ["core/src/ports/", "tests/", "bench/", "xtask/"];
 
-/// Checks all Rust files.
+/// Checks all files.
 pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
     let mut paths = Vec::new();
     for name in CRATES {
-        collect(&root.join(name), &mut paths)?;
+        collect(&root.join(name), &["rs"], &mut paths)?;
+    }
+    for name in TYPESCRIPT {
+        collect(&root.join(name), &["ts", "mjs"], &mut paths)?;
     }
     paths.sort();
     let mut faults = Vec::new();
@@ -30,15 +40,18 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-fn collect(dir: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
+fn collect(dir: &Path, endings: &[&str], paths: &mut Vec<PathBuf>) -> Result<()> {
     if !dir.is_dir() {
         return Ok(());
     }
     for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
         let path = entry?.path();
-        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
-            collect(&path, paths)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        let is = |part: Option<&OsStr>, known: &[&str]| {
+            known.iter().any(|known| part == Some(OsStr::new(known)))
+        };
+        if path.is_dir() && !is(path.file_name(), &MADE) {
+            collect(&path, endings, paths)?;
+        } else if is(path.extension(), endings) {
             paths.push(path);
         }
     }
@@ -48,8 +61,11 @@ fn collect(dir: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
 fn file_faults(name: &str, text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let first = text.lines().next().unwrap_or_default();
-    if !first.starts_with("//! ") {
-        faults.push(format!("{name}:1: does not start with a `//!` line that says what it is"));
+    let is_rust = Path::new(name).extension() == Some(OsStr::new("rs"));
+    let comment = if is_rust { "//! " } else { "// " };
+    if !first.starts_with(comment) {
+        faults
+            .push(format!("{name}:1: does not start with a `{comment}` line that says what it is"));
     } else if first.contains("Placeholder") {
         faults.push(format!("{name}:1: is a placeholder"));
     }
@@ -79,6 +95,12 @@ mod tests {
     fn a_good_file_has_no_faults() {
         let text = "//! What it is.\n\nuse posthouse_core::Cx;\n// not SystemTime::now\n";
         assert!(file_faults("api/src/lib.rs", text).is_empty());
+    }
+
+    #[test]
+    fn typescript_says_what_it_is_too() {
+        assert!(file_faults("sdk-ts/src/pages.ts", "// Lists.\n").is_empty());
+        assert_eq!(file_faults("sdk-ts/src/pages.ts", "export {};\n").len(), 1);
     }
 
     #[test]

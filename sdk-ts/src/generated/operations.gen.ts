@@ -1,0 +1,1257 @@
+// This file is generated from openapi/posthouse.json: run `make gen`, do not edit.
+
+import { type Api, Resource } from '../api.js';
+import type { ChangeOptions, CreateOptions, RawBody, RequestOptions } from '../options.js';
+import type { Pages } from '../pages.js';
+import type { EventStream } from '../stream.js';
+import type * as t from './types.gen.js';
+
+export type {
+  Account,
+  AccountPatch,
+  AddressInput,
+  AddressesInput,
+  ApiKey,
+  AppendedMail,
+  Attempt,
+  BulkActionName,
+  ChangedIds,
+  CheckedAddress,
+  CreatedApiKey,
+  CreatedWebhook,
+  Delivery,
+  DeliveryBouncedEvent,
+  DeliveryComplainedEvent,
+  DeliveryDeferredEvent,
+  DeliveryDeliveredEvent,
+  DeliveryEventData,
+  DeliveryEventReport,
+  DeliveryExpandedEvent,
+  DeliveryExpiredEvent,
+  DeliveryFailedEvent,
+  DeliveryRelayedEvent,
+  DeliverySuppressedEvent,
+  DeliveryUnrecognizedEvent,
+  DkimKey,
+  DnsRecord,
+  Domain,
+  DomainPatch,
+  EventTls,
+  EventType,
+  FormerWebhookSecret,
+  HeaderFields,
+  Health,
+  ImportFault,
+  ImportResult,
+  ListAccount,
+  ListApiKey,
+  ListCheckedAddress,
+  ListDelivery,
+  ListDomain,
+  ListEvent,
+  ListEventType,
+  ListMail,
+  ListMailbox,
+  ListMessage,
+  ListSandboxMessage,
+  ListSuppression,
+  ListSuppressionChange,
+  ListThread,
+  ListWebhook,
+  ListWebhookDelivery,
+  ListWebhookReplay,
+  Mail,
+  MailAddress,
+  MailAttachment,
+  MailBulk,
+  MailBulkItem,
+  MailBulkResult,
+  MailChanges,
+  MailCreatedEvent,
+  MailDeletedEvent,
+  MailDeletedEventData,
+  MailDetail,
+  MailEventAttachment,
+  MailEventData,
+  MailEventEnvelope,
+  MailEventHeaders,
+  MailHeaderField,
+  MailHeaders,
+  MailPatch,
+  MailPlace,
+  MailReceivedEvent,
+  MailState,
+  MailUpdatedEvent,
+  MailUpdatedEventData,
+  Mailbox,
+  MailboxPatch,
+  Message,
+  MessageAcceptedEvent,
+  MessageEventData,
+  MessageEventDelivery,
+  MessageScheduledEvent,
+  MultipartMessage,
+  NamedAddress,
+  NewAccount,
+  NewApiKey,
+  NewDomain,
+  NewFile,
+  NewForward,
+  NewMailbox,
+  NewMessage,
+  NewReply,
+  NewSuppression,
+  NewWebhook,
+  NewWebhookReplay,
+  Problem,
+  ProblemCode,
+  ProblemFault,
+  ProblemKind,
+  Queue,
+  RecipientUnsubscribedEvent,
+  SandboxMessage,
+  SignatureScheme,
+  Submission,
+  SubmittedDelivery,
+  Suppression,
+  SuppressionChange,
+  SuppressionChanges,
+  SuppressionCheck,
+  SuppressionCreatedEvent,
+  SuppressionDeletedEvent,
+  SuppressionEventData,
+  SuppressionTarget,
+  Thread,
+  ThreadDetail,
+  Tls,
+  Unsubscribe,
+  UnsubscribeEventData,
+  Version,
+  Webhook,
+  WebhookDelivery,
+  WebhookDisabledEvent,
+  WebhookEventData,
+  WebhookPatch,
+  WebhookReplay,
+  WebhookSecret,
+  WebhookSecretRotation,
+  WebhookStatistics,
+  WebhookTest,
+  WebhookTestEvent,
+  WebhookTotals,
+} from './types.gen.js';
+
+/**
+ * Any event, told apart by its `type`. A newer server may send types that this version does not
+ * know: ignore them.
+ */
+export type AnyEvent =
+  | t.DeliveryBouncedEvent
+  | t.DeliveryComplainedEvent
+  | t.DeliveryDeferredEvent
+  | t.DeliveryDeliveredEvent
+  | t.DeliveryExpandedEvent
+  | t.DeliveryExpiredEvent
+  | t.DeliveryFailedEvent
+  | t.DeliveryRelayedEvent
+  | t.DeliverySuppressedEvent
+  | t.DeliveryUnrecognizedEvent
+  | t.MailCreatedEvent
+  | t.MailDeletedEvent
+  | t.MailReceivedEvent
+  | t.MailUpdatedEvent
+  | t.MessageAcceptedEvent
+  | t.MessageScheduledEvent
+  | t.RecipientUnsubscribedEvent
+  | t.SuppressionCreatedEvent
+  | t.SuppressionDeletedEvent
+  | t.WebhookDisabledEvent
+  | t.WebhookTestEvent;
+
+export class AccountsResource extends Resource {
+  /**
+   * List accounts
+   *
+   * All accounts, newest first.
+   *
+   * Scope: `admin:read`.
+   */
+  list(query?: t.ListAccountsData['query'], options?: RequestOptions): Pages<t.Account> {
+    return this.api.pages<t.Account>({ method: 'GET', path: '/v1/accounts', query }, options);
+  }
+
+  /**
+   * Create an account
+   *
+   * With its addresses, password and first mailboxes.
+   *
+   * Scope: `admin:write`.
+   */
+  create(body: t.NewAccount, options?: CreateOptions): Promise<t.Account> {
+    return this.api.call<t.Account>({ method: 'POST', path: '/v1/accounts', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get an account
+   *
+   * Any account for an administrator; else the caller's own.
+   *
+   * Scope: `admin:read` or `account:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.Account> {
+    return this.api.call<t.Account>({ method: 'GET', path: `/v1/accounts/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Delete an account
+   *
+   * With its addresses, keys and mail; what it had is erased within the hour, contents a day later.
+   * Refused while messages of it wait for delivery.
+   *
+   * Scope: `admin:write`.
+   */
+  delete(id: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/accounts/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Change an account
+   *
+   * A JSON merge patch: absent fields stay as they are.
+   *
+   * Scope: `admin:write`.
+   */
+  update(id: string, body: t.AccountPatch, options?: RequestOptions): Promise<t.Account> {
+    return this.api.call<t.Account>({ method: 'PATCH', path: `/v1/accounts/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
+  }
+}
+
+export class ApiKeysResource extends Resource {
+  /**
+   * List API keys
+   *
+   * Keys of the caller's account, for administrators of all accounts; newest first.
+   *
+   * Scope: `account:read` or `admin:read`.
+   */
+  list(query?: t.ListApiKeysData['query'], options?: RequestOptions): Pages<t.ApiKey> {
+    return this.api.pages<t.ApiKey>({ method: 'GET', path: '/v1/api-keys', query }, options);
+  }
+
+  /**
+   * Create an API key
+   *
+   * The answer has the secret in `key`; it is never shown again.
+   *
+   * Scope: `account:write` or `admin:write`.
+   */
+  create(body: t.NewApiKey, options?: CreateOptions): Promise<t.CreatedApiKey> {
+    return this.api.call<t.CreatedApiKey>({ method: 'POST', path: '/v1/api-keys', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get an API key
+   *
+   * Everything but the secret.
+   *
+   * Scope: `account:read` or `admin:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.ApiKey> {
+    return this.api.call<t.ApiKey>({ method: 'GET', path: `/v1/api-keys/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Delete an API key
+   *
+   * It stops working within a second.
+   *
+   * Scope: `account:write` or `admin:write`.
+   */
+  delete(id: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/api-keys/${encodeURIComponent(id)}` }, options);
+  }
+}
+
+export class DomainsResource extends Resource {
+  /**
+   * List domains
+   *
+   * All domains, newest first.
+   *
+   * Scope: `admin:read`.
+   */
+  list(query?: t.ListDomainsData['query'], options?: RequestOptions): Pages<t.Domain> {
+    return this.api.pages<t.Domain>({ method: 'GET', path: '/v1/domains', query }, options);
+  }
+
+  /**
+   * Create a domain
+   *
+   * Its DKIM keys are made with it; the answer lists the DNS records to publish.
+   *
+   * Scope: `admin:write`.
+   */
+  create(body: t.NewDomain, options?: CreateOptions): Promise<t.Domain> {
+    return this.api.call<t.Domain>({ method: 'POST', path: '/v1/domains', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get a domain
+   *
+   * With its keys and the DNS records to publish.
+   *
+   * Scope: `admin:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.Domain> {
+    return this.api.call<t.Domain>({ method: 'GET', path: `/v1/domains/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Delete a domain
+   *
+   * Refused while accounts have addresses in it.
+   *
+   * Scope: `admin:write`.
+   */
+  delete(id: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/domains/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Change a domain
+   *
+   * A JSON merge patch: absent fields stay as they are.
+   *
+   * Scope: `admin:write`.
+   */
+  update(id: string, body: t.DomainPatch, options?: RequestOptions): Promise<t.Domain> {
+    return this.api.call<t.Domain>({ method: 'PATCH', path: `/v1/domains/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
+  }
+}
+
+export class EventsResource extends Resource {
+  /**
+   * List events
+   *
+   * Events of the account, newest first.
+   *
+   * Scope: `events:read`.
+   */
+  list(query?: t.ListEventsData['query'], options?: RequestOptions): Pages<AnyEvent> {
+    return this.api.pages<AnyEvent>({ method: 'GET', path: '/v1/events', query }, options);
+  }
+
+  /**
+   * Stream events
+   *
+   * Server-Sent Events: `id` is the `seq`, `event` the type, `data` the event as JSON. After a
+   * break, `Last-Event-ID` (or `after`) resumes without gaps. A comment comes every 15 seconds
+   * when there is nothing to tell.
+   *
+   * Scope: `events:read`.
+   */
+  stream(query?: t.StreamEventsData['query'], options?: RequestOptions): EventStream<AnyEvent> {
+    return this.api.stream<AnyEvent>({ method: 'GET', path: '/v1/events/stream', query }, options);
+  }
+}
+
+export class EventTypesResource extends Resource {
+  /**
+   * List event types
+   *
+   * Every type of event with its meaning.
+   */
+  list(options?: RequestOptions): Pages<t.EventType> {
+    return this.api.pages<t.EventType>({ method: 'GET', path: '/v1/event-types' }, options);
+  }
+}
+
+export class MailResource extends Resource {
+  /**
+   * List mail
+   *
+   * Mail of the account in all mailboxes, newest first. All given filters must fit.
+   *
+   * A search (`q`) has words, which may stand anywhere: in the subject, addresses, names of files or
+   * the text. Case and accents do not matter; in scripts without spaces any part of a word is found.
+   * `"two words"` stand together, `invoi*` is the beginning of a word, `-word` must not be there,
+   * `this OR that`, `(…)`. In one field: `subject:`, `from:`, `to:`, `cc:`, `filename:`. Of a kind:
+   * `has:attachment`, `has:pdf` (`image`, `archive`, `spreadsheet`, `document`, `presentation`,
+   * `video`, `audio`), `is:list`, `is:automated`, `is:bounce`. Beside these, but not within `OR`:
+   * `is:unread` (`read`, `starred`, `answered`, `draft`, `forwarded`, `deleted`, `junk`),
+   * `in:` a mailbox or role, `keyword:`, `after:2026-01-31`, `before:`, `newer_than:7d`,
+   * `older_than:` (`d`, `w`, `m`, `y`), `larger:5M`, `smaller:`. What is no operator is a word. Of a
+   * mail, the first 8,000 words are looked at.
+   *
+   * Scope: `mail:read`.
+   */
+  list(query?: t.ListMailData['query'], options?: RequestOptions): Pages<t.Mail> {
+    return this.api.pages<t.Mail>({ method: 'GET', path: '/v1/mail', query }, options);
+  }
+
+  /**
+   * Add a mail
+   *
+   * Puts an RFC 5322 message into a mailbox: an import, a draft, a copy from elsewhere. Nothing is
+   * sent. Line ends become CR LF, nothing else is touched. The event is `mail.created`. Over the
+   * quota of the account it is refused with 507 `quota_exceeded`.
+   *
+   * Scope: `mail:write`.
+   */
+  append(body: RawBody, query: t.AppendMailData['query'], options?: CreateOptions): Promise<t.AppendedMail> {
+    return this.api.call<t.AppendedMail>({ method: 'POST', path: '/v1/mail', body, type: 'message/rfc822', query, keyed: true }, options);
+  }
+
+  /**
+   * Change many mails
+   *
+   * Sets flags and keywords, moves, copies or deletes mails that are named by their ids, or all that
+   * fit a filter. By ids it is one transaction: all or nothing. By a filter it goes in steps of one
+   * short transaction each, from the newest to the oldest; what comes meanwhile is left alone, and
+   * what fails leaves the steps before it done. After 20 seconds it stops and says where to go on.
+   * There is one event for each mail. An `Idempotency-Key` makes it safe to repeat once it was
+   * answered; a copy by filter that was broken off before that begins anew.
+   *
+   * Scope: `mail:write`.
+   */
+  changeMany(body: t.MailBulk, options?: CreateOptions): Promise<t.MailBulkResult> {
+    return this.api.call<t.MailBulkResult>({ method: 'POST', path: '/v1/mail/bulk', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * List changes of mail
+   *
+   * Ids of mails and mailboxes that were created, changed or deleted since a modseq, for clients
+   * that keep a copy. Go on with `cursor` and the same `since` while `has_more` is true; then the
+   * `modseq` of the last page is the next `since`. Nothing is ever missed, whatever happens
+   * meanwhile. Deletions are known for a year: for an older `since`, or one of the future, the
+   * answer is 410 `since_too_old`; forget everything then and begin with 0.
+   *
+   * Scope: `mail:read`.
+   */
+  listChanges(query: t.ListMailChangesData['query'], options?: RequestOptions): Promise<t.MailChanges> {
+    return this.api.call<t.MailChanges>({ method: 'GET', path: '/v1/mail/changes', query }, options);
+  }
+
+  /**
+   * Stream changes of mail
+   *
+   * Server-Sent Events of the type `changes`, each with the `data` of an answer of
+   * `GET /v1/mail/changes`. The `id` is the modseq: after a break, `Last-Event-ID` (or `since`)
+   * resumes without gaps. A comment comes every 15 seconds when there is nothing to tell.
+   *
+   * Scope: `mail:read`.
+   */
+  streamChanges(query?: t.StreamMailChangesData['query'], options?: RequestOptions): EventStream<t.MailChanges> {
+    return this.api.stream<t.MailChanges>({ method: 'GET', path: '/v1/mail/stream', query }, options);
+  }
+
+  /**
+   * Wait for mail
+   *
+   * The newest mail that fits, at once if there is one, else as soon as it comes: for tests of
+   * applications that send mail. When the time is over without one, the answer is 404 with the code
+   * `not_found`.
+   *
+   * Scope: `mail:read`.
+   */
+  wait(query?: t.WaitForMailData['query'], options?: RequestOptions): Promise<t.Mail> {
+    return this.api.call<t.Mail>({ method: 'GET', path: '/v1/mail/wait', query }, options);
+  }
+
+  /**
+   * Get a mail
+   *
+   * With its text. The HTML is as it came, not sanitised: do not show it as it is.
+   *
+   * Scope: `mail:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.MailDetail> {
+    return this.api.call<t.MailDetail>({ method: 'GET', path: `/v1/mail/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Delete a mail
+   *
+   * Moves it to the mailbox with the role `trash`; what is there already, or with `permanent=true`,
+   * is deleted for good. With `If-Match`, only while it still is in the state of that `ETag`.
+   *
+   * Scope: `mail:write`.
+   */
+  delete(id: string, query?: t.DeleteMailData['query'], options?: ChangeOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/mail/${encodeURIComponent(id)}`, query }, options);
+  }
+
+  /**
+   * Change a mail
+   *
+   * Sets flags and keywords as a whole, or adds and removes single ones, and moves it to another
+   * mailbox: all at once. With `If-Match`, only while it still is in the state of that `ETag`, else
+   * 412 `precondition_failed`. The event is `mail.updated`; when all is as wanted already, nothing
+   * changes and there is none.
+   *
+   * Scope: `mail:write`.
+   */
+  update(id: string, body: t.MailPatch, options?: ChangeOptions): Promise<t.MailState> {
+    return this.api.call<t.MailState>({ method: 'PATCH', path: `/v1/mail/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
+  }
+
+  /**
+   * Forward a mail
+   *
+   * Makes a message as a mail program does and sends it: with `Fwd:` before the subject, the text of
+   * the mail below and its files attached, or the whole mail as a file. The mail gets the flag
+   * `$Forwarded` when the message is taken, in the same transaction.
+   *
+   * Scope: `send` or `mail:read`.
+   */
+  forward(id: string, body: t.NewForward, options?: CreateOptions): Promise<t.Submission> {
+    return this.api.call<t.Submission>({ method: 'POST', path: `/v1/mail/${encodeURIComponent(id)}/forward`, body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get the header of a mail
+   *
+   * All header fields, also those that were added when it came in.
+   *
+   * Scope: `mail:read`.
+   */
+  getHeaders(id: string, options?: RequestOptions): Promise<t.MailHeaders> {
+    return this.api.call<t.MailHeaders>({ method: 'GET', path: `/v1/mail/${encodeURIComponent(id)}/headers` }, options);
+  }
+
+  /**
+   * Get the HTML of a mail
+   *
+   * A whole page that a browser can show, best in an `iframe`: without scripts, style sheets, forms
+   * and frames; links open in a new window and tell nothing of this one. Images that came with the
+   * mail (`cid:`) are at `parts/{path}` beside this page; images from elsewhere are left out unless
+   * asked for. At most 1 MiB, and less if it nests too deeply. A mail without HTML is shown as text.
+   * The answer comes with a Content-Security-Policy that forbids all this once more: keep it when
+   * passing the page on.
+   *
+   * Scope: `mail:read`.
+   */
+  getHtml(id: string, query?: t.GetMailHtmlData['query'], options?: RequestOptions): Promise<string> {
+    return this.api.text({ method: 'GET', path: `/v1/mail/${encodeURIComponent(id)}/html`, query }, options);
+  }
+
+  /**
+   * Download a part of a mail
+   *
+   * An attachment or another MIME part, decoded. Always as a download, never to be shown by a
+   * browser.
+   *
+   * Scope: `mail:read`.
+   */
+  downloadPart(id: string, path: string, options?: RequestOptions): Promise<Response> {
+    return this.api.download({ method: 'GET', path: `/v1/mail/${encodeURIComponent(id)}/parts/${encodeURIComponent(path)}` }, options);
+  }
+
+  /**
+   * Download a mail
+   *
+   * The octets as they came, as RFC 5322 message.
+   *
+   * Scope: `mail:read`.
+   */
+  download(id: string, options?: RequestOptions): Promise<Response> {
+    return this.api.download({ method: 'GET', path: `/v1/mail/${encodeURIComponent(id)}/raw` }, options);
+  }
+
+  /**
+   * Answer a mail
+   *
+   * Makes a message as a mail program does and sends it: to Reply-To or From of the mail (of a mail
+   * of one's own: to its recipients), with `Re:` before the subject, In-Reply-To and References, and
+   * the mail quoted below. The mail gets the flag `\Answered` when the message is taken, in the same
+   * transaction. The mail itself and what else is wrong with the request can be named only one after
+   * the other.
+   *
+   * Scope: `send` or `mail:read`.
+   */
+  reply(id: string, body: t.NewReply, options?: CreateOptions): Promise<t.Submission> {
+    return this.api.call<t.Submission>({ method: 'POST', path: `/v1/mail/${encodeURIComponent(id)}/reply`, body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get the text of a mail
+   *
+   * The plain text, at most 1 MiB; of a mail without one, what its HTML says.
+   *
+   * Scope: `mail:read`.
+   */
+  getText(id: string, options?: RequestOptions): Promise<string> {
+    return this.api.text({ method: 'GET', path: `/v1/mail/${encodeURIComponent(id)}/text` }, options);
+  }
+}
+
+export class MailboxesResource extends Resource {
+  /**
+   * List mailboxes
+   *
+   * All mailboxes of the account with their counts, by name.
+   *
+   * Scope: `mail:read`.
+   */
+  list(options?: RequestOptions): Pages<t.Mailbox> {
+    return this.api.pages<t.Mailbox>({ method: 'GET', path: '/v1/mailboxes' }, options);
+  }
+
+  /**
+   * Create a mailbox
+   *
+   * Mailboxes above it are made where they lack. An account has at most 2000.
+   *
+   * Scope: `mail:write`.
+   */
+  create(body: t.NewMailbox, options?: CreateOptions): Promise<t.Mailbox> {
+    return this.api.call<t.Mailbox>({ method: 'POST', path: '/v1/mailboxes', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get a mailbox
+   *
+   * With its counts.
+   *
+   * Scope: `mail:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.Mailbox> {
+    return this.api.call<t.Mailbox>({ method: 'GET', path: `/v1/mailboxes/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Delete a mailbox
+   *
+   * With all its mail, for good. Refused for the Inbox, and with `in_use` while there are mailboxes
+   * below. Much mail is deleted in steps: when that is broken off, the mailbox is still there with
+   * what is left, and the request can be repeated.
+   *
+   * Scope: `mail:write`.
+   */
+  delete(id: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/mailboxes/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Change a mailbox
+   *
+   * A JSON merge patch: absent fields stay as they are. The Inbox keeps its name: when it is
+   * renamed, a mailbox of the new name is made, gets all its mail, and is the answer.
+   *
+   * Scope: `mail:write`.
+   */
+  update(id: string, body: t.MailboxPatch, options?: RequestOptions): Promise<t.Mailbox> {
+    return this.api.call<t.Mailbox>({ method: 'PATCH', path: `/v1/mailboxes/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
+  }
+}
+
+export class MessagesResource extends Resource {
+  /**
+   * List messages
+   *
+   * Messages of the account, newest first.
+   *
+   * Scope: `messages:read`.
+   */
+  list(query?: t.ListMessagesData['query'], options?: RequestOptions): Pages<t.Message> {
+    return this.api.pages<t.Message>({ method: 'GET', path: '/v1/messages', query }, options);
+  }
+
+  /**
+   * Send a message
+   *
+   * Composes a message from its parts, signs it and queues one delivery for each recipient. When
+   * the answer comes, the message is stored safely.
+   *
+   * Scope: `send`.
+   */
+  send(body: t.NewMessage, options?: CreateOptions): Promise<t.Submission> {
+    return this.api.call<t.Submission>({ method: 'POST', path: '/v1/messages', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Send a message with files
+   *
+   * Like `POST /v1/messages`, with the files as parts of the form instead of base64: every part
+   * with a file name is attached.
+   *
+   * Scope: `send`.
+   */
+  sendMultipart(body: t.MultipartMessage, options?: CreateOptions): Promise<t.Submission> {
+    return this.api.call<t.Submission>({ method: 'POST', path: '/v1/messages/multipart', body, type: 'multipart/form-data', keyed: true }, options);
+  }
+
+  /**
+   * Send a raw message
+   *
+   * Sends a complete RFC 5322 message. Line ends become CR LF, Bcc is removed, Date and Message-ID
+   * are added where they lack, and it is signed; nothing else is touched.
+   *
+   * Scope: `send`.
+   */
+  sendRaw(body: RawBody, query?: t.SendRawMessageData['query'], options?: CreateOptions): Promise<t.Submission> {
+    return this.api.call<t.Submission>({ method: 'POST', path: '/v1/messages/raw', body, type: 'message/rfc822', query, keyed: true }, options);
+  }
+
+  /**
+   * Get a message
+   *
+   * What was sent; the recipients are in `/deliveries`.
+   *
+   * Scope: `messages:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.Message> {
+    return this.api.call<t.Message>({ method: 'GET', path: `/v1/messages/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * List deliveries of a message
+   *
+   * One for each recipient, in order, with all attempts; always the whole list.
+   *
+   * Scope: `messages:read`.
+   */
+  listDeliveries(id: string, options?: RequestOptions): Pages<t.Delivery> {
+    return this.api.pages<t.Delivery>({ method: 'GET', path: `/v1/messages/${encodeURIComponent(id)}/deliveries` }, options);
+  }
+
+  /**
+   * List events of a message
+   *
+   * Everything that happened to the message, newest first.
+   *
+   * Scope: `messages:read`.
+   */
+  listEvents(id: string, query?: t.ListMessageEventsData['query'], options?: RequestOptions): Pages<AnyEvent> {
+    return this.api.pages<AnyEvent>({ method: 'GET', path: `/v1/messages/${encodeURIComponent(id)}/events`, query }, options);
+  }
+
+  /**
+   * Download a message
+   *
+   * The octets as they go out, as RFC 5322 message.
+   *
+   * Scope: `messages:read`.
+   */
+  download(id: string, options?: RequestOptions): Promise<Response> {
+    return this.api.download({ method: 'GET', path: `/v1/messages/${encodeURIComponent(id)}/raw` }, options);
+  }
+}
+
+export class MetaResource extends Resource {
+  /**
+   * Check that the server runs
+   *
+   * For liveness probes: says nothing about the database.
+   */
+  checkHealth(options?: RequestOptions): Promise<t.Health> {
+    return this.api.call<t.Health>({ method: 'GET', path: '/healthz' }, options);
+  }
+
+  /**
+   * Show metrics
+   *
+   * In the Prometheus text format. Open to programs on the same machine that are not proxies;
+   * others need the scope.
+   *
+   * Scope: `admin:read`.
+   */
+  showMetrics(options?: RequestOptions): Promise<string> {
+    return this.api.text({ method: 'GET', path: '/metrics' }, options);
+  }
+
+  /**
+   * Show this document
+   *
+   * The OpenAPI 3.1 description of the API.
+   */
+  showOpenapi(options?: RequestOptions): Promise<unknown> {
+    return this.api.call<unknown>({ method: 'GET', path: '/openapi.json' }, options);
+  }
+
+  /**
+   * Describe a problem
+   *
+   * What the `type` of a problem leads to: a page for people, or JSON when that is asked for.
+   */
+  describeProblem(code: string, options?: RequestOptions): Promise<t.ProblemKind> {
+    return this.api.call<t.ProblemKind>({ method: 'GET', path: `/problems/${encodeURIComponent(code)}` }, options);
+  }
+
+  /**
+   * Check that the server can work
+   *
+   * For readiness probes: 503 while the database is away.
+   */
+  checkReady(options?: RequestOptions): Promise<t.Health> {
+    return this.api.call<t.Health>({ method: 'GET', path: '/readyz' }, options);
+  }
+
+  /**
+   * Show the version
+   *
+   * Name and version of the server, and the version of this API.
+   */
+  showVersion(options?: RequestOptions): Promise<t.Version> {
+    return this.api.call<t.Version>({ method: 'GET', path: '/version' }, options);
+  }
+}
+
+export class QueueResource extends Resource {
+  /**
+   * Get the queue
+   *
+   * How many deliveries wait, by state, and since when.
+   *
+   * Scope: `queue:read`.
+   */
+  get(query?: t.GetQueueData['query'], options?: RequestOptions): Promise<t.Queue> {
+    return this.api.call<t.Queue>({ method: 'GET', path: '/v1/queue', query }, options);
+  }
+}
+
+export class SandboxResource extends Resource {
+  /**
+   * List sandbox messages
+   *
+   * What the sandbox did with outgoing mail of the account, newest first.
+   *
+   * Scope: `messages:read`.
+   */
+  listMessages(query?: t.ListSandboxMessagesData['query'], options?: RequestOptions): Pages<t.SandboxMessage> {
+    return this.api.pages<t.SandboxMessage>({ method: 'GET', path: '/v1/sandbox/messages', query }, options);
+  }
+
+  /**
+   * Clear the sandbox
+   *
+   * Forgets what the sandbox did for this account. Stored mail stays.
+   *
+   * Scope: `messages:write`.
+   */
+  clear(options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: '/v1/sandbox/messages' }, options);
+  }
+
+  /**
+   * Wait for a sandbox message
+   *
+   * The newest one that fits, at once if there is one, else as soon as it comes. When the time is
+   * over without one, the answer is 404 with the code `not_found`.
+   *
+   * Scope: `messages:read`.
+   */
+  waitForMessage(query?: t.WaitForSandboxMessageData['query'], options?: RequestOptions): Promise<t.SandboxMessage> {
+    return this.api.call<t.SandboxMessage>({ method: 'GET', path: '/v1/sandbox/messages/wait', query }, options);
+  }
+}
+
+export class SuppressionsResource extends Resource {
+  /**
+   * Show an unsubscribe page
+   *
+   * The page that a link in mail leads to: it has a button. Looking at it changes nothing, as mail
+   * programs and virus scanners follow links.
+   */
+  showUnsubscribe(token: string, options?: RequestOptions): Promise<string> {
+    return this.api.text({ method: 'GET', path: `/u/${encodeURIComponent(token)}` }, options);
+  }
+
+  /**
+   * Unsubscribe
+   *
+   * What the button of the page and the one-click unsubscription of mail programs (RFC 8058) do: the
+   * recipient of the message gets an entry in the suppression list, with the topic of the message if
+   * it has one. The body is not looked at. A second time changes nothing.
+   */
+  confirmUnsubscribe(token: string, options?: RequestOptions): Promise<string> {
+    return this.api.text({ method: 'POST', path: `/u/${encodeURIComponent(token)}` }, options);
+  }
+
+  /**
+   * List suppressions
+   *
+   * Entries of the account's list, newest first, also those that have expired.
+   *
+   * Scope: `suppressions:read`.
+   */
+  list(query?: t.ListSuppressionsData['query'], options?: RequestOptions): Pages<t.Suppression> {
+    return this.api.pages<t.Suppression>({ method: 'GET', path: '/v1/suppressions', query }, options);
+  }
+
+  /**
+   * Create a suppression
+   *
+   * Messages to this recipient are not sent any more, from now on and also those that wait; their
+   * delivery ends as `suppressed`. Spellings that the recipient's domain is known to treat alike
+   * are one recipient. 409 if there is such an entry already.
+   *
+   * Scope: `suppressions:write`.
+   */
+  create(body: t.NewSuppression, options?: CreateOptions): Promise<t.Suppression> {
+    return this.api.call<t.Suppression>({ method: 'POST', path: '/v1/suppressions', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Change many suppressions
+   *
+   * Deletes and creates up to 1,000 entries, all or none: first everything that is to be deleted.
+   * What is there already stays as it is, and what is not there cannot be deleted; both are told.
+   * The answer has the items of `create` and then those of `delete`, in their order.
+   *
+   * Scope: `suppressions:write`.
+   */
+  change(body: t.SuppressionChanges, options?: CreateOptions): Promise<t.ListSuppressionChange> {
+    return this.api.call<t.ListSuppressionChange>({ method: 'POST', path: '/v1/suppressions/bulk', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Check recipients
+   *
+   * Tells for each address whether messages to it are suppressed at the moment, and by which
+   * entries; in the order of the request.
+   *
+   * Scope: `suppressions:read`.
+   */
+  check(body: t.SuppressionCheck, options?: RequestOptions): Promise<t.ListCheckedAddress> {
+    return this.api.call<t.ListCheckedAddress>({ method: 'POST', path: '/v1/suppressions/check', body, type: 'application/json' }, options);
+  }
+
+  /**
+   * Export suppressions
+   *
+   * The list, newest first, as comma-separated values (RFC 4180, UTF-8) with a first row of column
+   * names. A text that a spreadsheet would take for a formula has an apostrophe before it, which an
+   * import takes away again.
+   *
+   * Scope: `suppressions:read`.
+   */
+  export(query?: t.ExportSuppressionsData['query'], options?: RequestOptions): Promise<Response> {
+    return this.api.download({ method: 'GET', path: '/v1/suppressions/export', query }, options);
+  }
+
+  /**
+   * Import suppressions
+   *
+   * Comma-separated values (RFC 4180, UTF-8) with a first row of column names: `address`, and if you
+   * like `topic`, `reason` (`manual` by default), `detail` and `expires_at`; the other columns of an
+   * export are ignored. Entries that are there get reason, detail and end of their row: the same
+   * import a second time changes nothing, so it needs no idempotency key. Rows with faults are left
+   * out and told with their line. Rows are written as they come: if the request breaks off, send it
+   * again.
+   *
+   * Scope: `suppressions:write`.
+   */
+  import(body: RawBody, options?: RequestOptions): Promise<t.ImportResult> {
+    return this.api.call<t.ImportResult>({ method: 'POST', path: '/v1/suppressions/import', body, type: 'text/csv' }, options);
+  }
+
+  /**
+   * Get a suppression
+   *
+   * One entry, also if it has expired.
+   *
+   * Scope: `suppressions:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.Suppression> {
+    return this.api.call<t.Suppression>({ method: 'GET', path: `/v1/suppressions/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Delete a suppression
+   *
+   * Messages to this recipient are sent again, unless another entry suppresses it. Deliveries that
+   * have ended as `suppressed` stay ended.
+   *
+   * Scope: `suppressions:write`.
+   */
+  delete(id: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/suppressions/${encodeURIComponent(id)}` }, options);
+  }
+}
+
+export class ThreadsResource extends Resource {
+  /**
+   * List conversations
+   *
+   * The one with the newest mail first. A mail belongs to the conversation of the mail that it
+   * answers (by References and In-Reply-To) if both have the same subject but for `Re:` and the like.
+   *
+   * Scope: `mail:read`.
+   */
+  list(query?: t.ListThreadsData['query'], options?: RequestOptions): Pages<t.Thread> {
+    return this.api.pages<t.Thread>({ method: 'GET', path: '/v1/threads', query }, options);
+  }
+
+  /**
+   * Get a conversation
+   *
+   * With its newest mails.
+   *
+   * Scope: `mail:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.ThreadDetail> {
+    return this.api.call<t.ThreadDetail>({ method: 'GET', path: `/v1/threads/${encodeURIComponent(id)}` }, options);
+  }
+}
+
+export class WebhooksResource extends Resource {
+  /**
+   * List webhook endpoints
+   *
+   * Those of the account, newest first.
+   *
+   * Scope: `webhooks:read`.
+   */
+  list(query?: t.ListWebhooksData['query'], options?: RequestOptions): Pages<t.Webhook> {
+    return this.api.pages<t.Webhook>({ method: 'GET', path: '/v1/webhooks', query }, options);
+  }
+
+  /**
+   * Create a webhook endpoint
+   *
+   * It gets the events that happen from now on, each as a POST that is signed by the Standard
+   * Webhooks scheme with the `secret` of the answer. An account has at most 50 endpoints.
+   *
+   * Scope: `webhooks:write`.
+   */
+  create(body: t.NewWebhook, options?: CreateOptions): Promise<t.CreatedWebhook> {
+    return this.api.call<t.CreatedWebhook>({ method: 'POST', path: '/v1/webhooks', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get a call of a webhook endpoint
+   *
+   * With the first 4 KiB of what was sent and of the answer.
+   *
+   * Scope: `webhooks:read`.
+   */
+  getDelivery(id: string, options?: RequestOptions): Promise<t.WebhookDelivery> {
+    return this.api.call<t.WebhookDelivery>({ method: 'GET', path: `/v1/webhooks/deliveries/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Make a call of a webhook endpoint again
+   *
+   * The same event is sent once more, now, whatever came of it before: with the same `webhook-id` and
+   * body, a new timestamp and signature. See the calls of this event for what comes of it. When it
+   * fails, the schedule of attempts goes on as far as it has any left. Refused while the endpoint is
+   * disabled, and when the event is no longer in the log.
+   *
+   * Scope: `webhooks:write`.
+   */
+  retryDelivery(id: string, options?: CreateOptions): Promise<t.WebhookDelivery> {
+    return this.api.call<t.WebhookDelivery>({ method: 'POST', path: `/v1/webhooks/deliveries/${encodeURIComponent(id)}/retry`, keyed: true }, options);
+  }
+
+  /**
+   * Get a replay
+   *
+   * How far it is.
+   *
+   * Scope: `webhooks:read`.
+   */
+  getReplay(id: string, options?: RequestOptions): Promise<t.WebhookReplay> {
+    return this.api.call<t.WebhookReplay>({ method: 'GET', path: `/v1/webhooks/replays/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Cancel a replay
+   *
+   * Calls in progress end. One that has ended stays as it is.
+   *
+   * Scope: `webhooks:write`.
+   */
+  cancelReplay(id: string, options?: RequestOptions): Promise<t.WebhookReplay> {
+    return this.api.call<t.WebhookReplay>({ method: 'POST', path: `/v1/webhooks/replays/${encodeURIComponent(id)}/cancel` }, options);
+  }
+
+  /**
+   * Get a webhook endpoint
+   *
+   * Everything but the secret.
+   *
+   * Scope: `webhooks:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.Webhook> {
+    return this.api.call<t.Webhook>({ method: 'GET', path: `/v1/webhooks/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Delete a webhook endpoint
+   *
+   * With its history. Requests in progress are broken off.
+   *
+   * Scope: `webhooks:write`.
+   */
+  delete(id: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/webhooks/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Change a webhook endpoint
+   *
+   * A JSON merge patch: absent fields stay as they are. An endpoint that is enabled again gets what
+   * happened meanwhile, as far as the event log still has it.
+   *
+   * Scope: `webhooks:write`.
+   */
+  update(id: string, body: t.WebhookPatch, options?: RequestOptions): Promise<t.Webhook> {
+    return this.api.call<t.Webhook>({ method: 'PATCH', path: `/v1/webhooks/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
+  }
+
+  /**
+   * List calls of a webhook endpoint
+   *
+   * Every attempt of the last 30 days, newest first.
+   *
+   * Scope: `webhooks:read`.
+   */
+  listDeliveries(id: string, query?: t.ListWebhookDeliveriesData['query'], options?: RequestOptions): Pages<t.WebhookDelivery> {
+    return this.api.pages<t.WebhookDelivery>({ method: 'GET', path: `/v1/webhooks/${encodeURIComponent(id)}/deliveries`, query }, options);
+  }
+
+  /**
+   * Disable a webhook endpoint
+   *
+   * It is not called until somebody enables it. One that is disabled stays as it is, with the reason
+   * that it has.
+   *
+   * Scope: `webhooks:write`.
+   */
+  disable(id: string, options?: RequestOptions): Promise<t.Webhook> {
+    return this.api.call<t.Webhook>({ method: 'POST', path: `/v1/webhooks/${encodeURIComponent(id)}/disable` }, options);
+  }
+
+  /**
+   * Enable a webhook endpoint
+   *
+   * It goes on where it stopped: it gets what happened meanwhile, as far as the event log still has
+   * it. One that is enabled stays as it is.
+   *
+   * Scope: `webhooks:write`.
+   */
+  enable(id: string, options?: RequestOptions): Promise<t.Webhook> {
+    return this.api.call<t.Webhook>({ method: 'POST', path: `/v1/webhooks/${encodeURIComponent(id)}/enable` }, options);
+  }
+
+  /**
+   * Replay events to a webhook endpoint
+   *
+   * Events of the log are sent again in their order, with their own ids, besides new events, which go
+   * first: at most three calls of a replay are in progress. Domains, tags and the limit on deferred
+   * events of the endpoint hold. What the endpoint was not told yet is not part of a replay: that
+   * comes anyway. An endpoint has one replay at a time; while it is disabled, the replay waits.
+   *
+   * Scope: `webhooks:write`.
+   */
+  replay(id: string, body: t.NewWebhookReplay, options?: CreateOptions): Promise<t.WebhookReplay> {
+    return this.api.call<t.WebhookReplay>({ method: 'POST', path: `/v1/webhooks/${encodeURIComponent(id)}/replay`, body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * List replays of a webhook endpoint
+   *
+   * Those that go on and those that ended in the last 30 days, newest first.
+   *
+   * Scope: `webhooks:read`.
+   */
+  listReplays(id: string, query?: t.ListWebhookReplaysData['query'], options?: RequestOptions): Pages<t.WebhookReplay> {
+    return this.api.pages<t.WebhookReplay>({ method: 'GET', path: `/v1/webhooks/${encodeURIComponent(id)}/replays`, query }, options);
+  }
+
+  /**
+   * Get the secret of a webhook endpoint
+   *
+   * Whoever has a `whsec_` secret can forge events: keep it as you keep a password. A `whpk_` key is
+   * public.
+   *
+   * Scope: `webhooks:write`.
+   */
+  getSecret(id: string, options?: RequestOptions): Promise<t.WebhookSecret> {
+    return this.api.call<t.WebhookSecret>({ method: 'GET', path: `/v1/webhooks/${encodeURIComponent(id)}/secret` }, options);
+  }
+
+  /**
+   * Replace the secret of a webhook endpoint
+   *
+   * Until the overlap is over, `webhook-signature` has a signature of the new secret and one of each
+   * that was replaced, so that receivers can change over when they like. At most four replaced
+   * secrets sign at a time.
+   *
+   * Scope: `webhooks:write`.
+   */
+  rotateSecret(id: string, body: t.WebhookSecretRotation, options?: CreateOptions): Promise<t.WebhookSecret> {
+    return this.api.call<t.WebhookSecret>({ method: 'POST', path: `/v1/webhooks/${encodeURIComponent(id)}/secret/rotate`, body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get the statistics of a webhook endpoint
+   *
+   * What came of its calls, how long they took, and what waits.
+   *
+   * Scope: `webhooks:read`.
+   */
+  getStatistics(id: string, options?: RequestOptions): Promise<t.WebhookStatistics> {
+    return this.api.call<t.WebhookStatistics>({ method: 'GET', path: `/v1/webhooks/${encodeURIComponent(id)}/stats` }, options);
+  }
+
+  /**
+   * Test a webhook endpoint
+   *
+   * Sends an event `webhook.test` to this endpoint alone, whatever types it wants. See its
+   * deliveries for what came of it. Refused while the endpoint is disabled.
+   *
+   * Scope: `webhooks:write`.
+   */
+  test(id: string, options?: CreateOptions): Promise<t.WebhookTest> {
+    return this.api.call<t.WebhookTest>({ method: 'POST', path: `/v1/webhooks/${encodeURIComponent(id)}/test`, keyed: true }, options);
+  }
+}
+
+/** Every resource of the API. */
+export class Resources {
+  /** Accounts and their addresses. */
+  readonly accounts: AccountsResource;
+  /** Keys of applications. */
+  readonly apiKeys: ApiKeysResource;
+  /** Domains that are served here. */
+  readonly domains: DomainsResource;
+  /** The event log: everything that happened, in order. */
+  readonly events: EventsResource;
+  readonly eventTypes: EventTypesResource;
+  /** Mailboxes and the mail in them. */
+  readonly mail: MailResource;
+  readonly mailboxes: MailboxesResource;
+  /** Sending, and what became of it. */
+  readonly messages: MessagesResource;
+  /** About the server itself. */
+  readonly meta: MetaResource;
+  /** The outgoing queue. */
+  readonly queue: QueueResource;
+  /** Outgoing mail that never leaves the server: for development and tests. */
+  readonly sandbox: SandboxResource;
+  /** Recipients that are not written to, and unsubscribing. */
+  readonly suppressions: SuppressionsResource;
+  readonly threads: ThreadsResource;
+  /** Events, sent to your server. */
+  readonly webhooks: WebhooksResource;
+
+  constructor(api: Api) {
+    this.accounts = new AccountsResource(api);
+    this.apiKeys = new ApiKeysResource(api);
+    this.domains = new DomainsResource(api);
+    this.events = new EventsResource(api);
+    this.eventTypes = new EventTypesResource(api);
+    this.mail = new MailResource(api);
+    this.mailboxes = new MailboxesResource(api);
+    this.messages = new MessagesResource(api);
+    this.meta = new MetaResource(api);
+    this.queue = new QueueResource(api);
+    this.sandbox = new SandboxResource(api);
+    this.suppressions = new SuppressionsResource(api);
+    this.threads = new ThreadsResource(api);
+    this.webhooks = new WebhooksResource(api);
+  }
+}
