@@ -80,7 +80,7 @@ test('a list is walked through all its pages', async () => {
   assert.ok(names.includes('Inbox'), String(names));
 });
 
-test('events come as they happen, typed, and resume', async () => {
+test('events come as they happen, typed, and resume', async (t) => {
   const { id } = await posthouse.messages.send(message('Streamed'));
   await delivery(id);
   const from = (await posthouse.messages.listEvents(id)).data.map(({ seq }) => seq).sort((a, b) => a - b);
@@ -96,6 +96,7 @@ test('events come as they happen, typed, and resume', async () => {
   }
   assert.deepEqual(kinds, ['message.accepted', 'delivery.delivered']);
   const stop = new AbortController();
+  t.after(() => stop.abort());
   const silent = posthouse.events.stream({ types: 'webhook.disabled' }, { signal: stop.signal });
   const never = silent[Symbol.asyncIterator]().next();
   // It can resume before the first event.
