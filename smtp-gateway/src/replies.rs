@@ -68,6 +68,7 @@ const fn codes(code: Code, stage: Stage) -> (u16, &'static str) {
         | Code::InUse
         | Code::PreconditionFailed
         | Code::SinceTooOld
+        | Code::NotWaiting
         | Code::IdempotencyKeyReused
         | Code::IdempotencyInFlight => (554, "5.0.0"),
     }
@@ -112,6 +113,7 @@ storage_full 452 4.3.1, 452 4.3.1, 452 4.3.1, 452 4.3.1
 unavailable 454 4.7.0, 451 4.3.2, 451 4.3.2, 451 4.3.2
 precondition_failed 554 5.0.0, 554 5.0.0, 554 5.0.0, 554 5.0.0
 since_too_old 554 5.0.0, 554 5.0.0, 554 5.0.0, 554 5.0.0
+not_waiting 554 5.0.0, 554 5.0.0, 554 5.0.0, 554 5.0.0
 internal 454 4.7.0, 451 4.3.0, 451 4.3.0, 451 4.3.0
 ";
 

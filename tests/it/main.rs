@@ -20,6 +20,7 @@ mod large_out;
 mod mail;
 mod nodes;
 mod outbound;
+mod queue;
 mod reading;
 mod smtp_server;
 mod submission;

@@ -182,6 +182,9 @@ fn core_advice(code: Code) -> &'static str {
         Code::Unavailable => "Nothing was changed. Try again after `Retry-After`.",
         Code::PreconditionFailed => "Read it again, and decide with its new `ETag`.",
         Code::SinceTooOld => "Forget what you know, and begin anew with `since=0`.",
+        Code::NotWaiting => {
+            "It has ended or is in another state: `detail` says what would be needed."
+        }
         Code::Internal => "A fault of the server. Give its administrator the `request_id`.",
     }
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod api_keys;
+mod deliveries;
 mod domains;
 mod events;
 mod fields;
@@ -39,6 +40,7 @@ use crate::state::ApiState;
 pub(crate) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(messages::router())
+        .merge(deliveries::router())
         .merge(events::router())
         .merge(webhooks::router())
         .merge(webhook_secrets::router())

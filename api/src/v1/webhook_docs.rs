@@ -60,6 +60,9 @@ pub(super) fn data_schema(kind: EventKind) -> String {
         | EventKind::DeliveryFailed
         | EventKind::DeliverySuppressed
         | EventKind::DeliveryExpired
+        | EventKind::DeliveryCanceled
+        | EventKind::DeliveryHeld
+        | EventKind::DeliveryReleased
         | EventKind::DeliveryBounced
         | EventKind::DeliveryComplained
         | EventKind::DeliveryExpanded

@@ -41,6 +41,9 @@ fn data(kind: EventKind) -> Value {
             delivery(None, None, "the recipient is on the suppression list")
         }
         EventKind::DeliveryExpired => delivery(Some(451), Some("4.4.1"), "Try again later"),
+        EventKind::DeliveryCanceled => delivery(None, None, "canceled by request"),
+        EventKind::DeliveryHeld => delivery(None, None, "held by request"),
+        EventKind::DeliveryReleased => delivery(None, None, "released by request"),
         EventKind::DeliveryBounced => {
             reported(delivery(Some(550), Some("5.1.1"), "550 5.1.1 No such user"), None)
         }

@@ -71,6 +71,7 @@ codes! {
     Unavailable "unavailable" Later "The service is not available";
     PreconditionFailed "precondition_failed" Conflict "It has changed since";
     SinceTooOld "since_too_old" Missing "Changes since then are not known any more";
+    NotWaiting "not_waiting" Conflict "It does not wait any more";
     Internal "internal" Bug "Internal error";
 }
 
@@ -101,6 +102,7 @@ impl Error {
             Self::Unavailable(_) => Code::Unavailable,
             Self::PreconditionFailed => Code::PreconditionFailed,
             Self::SinceTooOld { .. } => Code::SinceTooOld,
+            Self::NotWaiting(_) => Code::NotWaiting,
             Self::Internal(_) => Code::Internal,
         }
     }

@@ -60,6 +60,9 @@ pub enum Error {
     /// Something else still needs it.
     #[error("{0}")]
     InUse(String),
+    /// It does not wait any more, or not so that this makes sense; says why.
+    #[error("{0}")]
+    NotWaiting(String),
     /// It is not in the state any more that the caller expects.
     #[error("it has changed since; nothing was done")]
     PreconditionFailed,

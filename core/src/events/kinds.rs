@@ -30,6 +30,9 @@ kinds! {
     DeliveryFailed "delivery.failed" "The recipient's server refused the message for good.";
     DeliverySuppressed "delivery.suppressed" "Not sent: the recipient is on the suppression list.";
     DeliveryExpired "delivery.expired" "The last attempt failed; there will be no other.";
+    DeliveryCanceled "delivery.canceled" "Somebody canceled the delivery; it is not attempted any more.";
+    DeliveryHeld "delivery.held" "The delivery waits until somebody releases it.";
+    DeliveryReleased "delivery.released" "The delivery was on hold and goes on.";
     DeliveryBounced "delivery.bounced" "A report says that a message that was taken could not be delivered.";
     DeliveryComplained "delivery.complained" "The recipient called the message spam.";
     DeliveryExpanded "delivery.expanded" "A report says that a list took the message and sends it on.";

@@ -182,6 +182,8 @@ pub struct DeliveryView {
     pub bounced_at: Option<OffsetDateTime>,
     /// When the recipient complained.
     pub complained_at: Option<OffsetDateTime>,
+    /// What was asked for while an attempt is in progress.
+    pub pending_action: Option<String>,
     /// Tries so far, in order.
     pub attempts: Vec<AttemptView>,
 }

@@ -103,7 +103,7 @@ impl From<Row> for Message {
     }
 }
 
-pub(super) async fn find(
+pub(crate) async fn find(
     conn: &mut PgConnection,
     account: Id<Account>,
     message: Id<id::Message>,

@@ -5,12 +5,15 @@ pub(crate) mod deliver;
 mod destination;
 mod dsn;
 mod entry;
+mod list;
 pub(crate) mod local;
 pub(crate) mod scheduler;
 pub(crate) mod shards;
 pub(crate) mod store;
 mod summary;
+mod wishes;
 
+pub use list::{DeliveryFilter, find_delivery, list_deliveries};
 pub use summary::{QueueScope, QueueSummary, summary};
 
 pub(crate) use complete::Completions;
@@ -18,6 +21,8 @@ pub(crate) use destination::Destinations;
 pub(crate) use entry::{Entry, millis};
 pub(crate) use scheduler::Scheduler;
 pub(crate) use shards::Shards;
+pub use wishes::{Action, change_delivery, change_message, schedule_faults, schedule_message};
+pub(crate) use wishes::{CHANNEL, Wishes, grant};
 
 use crate::suppressions::Changes;
 
@@ -31,4 +36,6 @@ pub struct Queue {
     pub(crate) completions: Completions,
     /// Changes of suppression lists.
     pub(crate) suppressions: Changes,
+    /// What callers want changed.
+    pub(crate) wishes: Wishes,
 }

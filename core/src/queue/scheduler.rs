@@ -5,7 +5,7 @@
 //! workers, each with one connection at a time.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -190,6 +190,10 @@ impl Scheduler {
             let Some(lane) = lanes.get_mut(&key) else {
                 continue;
             };
+            if lane.ready == 0 && lane.workers == 0 {
+                lanes.remove(&key);
+                continue;
+            }
             let wanted = lane.ready.div_ceil(8).min(limits.lane);
             while lane.workers < wanted && *workers < limits.total {
                 lane.workers += 1;
@@ -244,6 +248,40 @@ impl Scheduler {
         if let Some(count) = inner.in_flight.get_mut(&delivery.shard()) {
             *count = count.saturating_sub(1);
         }
+    }
+
+    /// Takes what waits for its time or its turn off the schedule, to change it; gives back what was
+    /// there. It counts as being worked on until [`Self::settle`].
+    pub(crate) fn seize(&self, wanted: &[&Entry]) -> Vec<Id<Delivery>> {
+        let mut seized = Vec::new();
+        let mut due = HashMap::<(LaneKey, Id<Account>), HashSet<Id<Delivery>>>::new();
+        let mut inner = self.lock();
+        for entry in wanted {
+            if inner.timers.remove(&(entry.due, entry.id.uuid())).is_some() {
+                seized.push(entry.id);
+            } else {
+                let place = (self.lane_key(entry), entry.account);
+                due.entry(place).or_default().insert(entry.id);
+            }
+        }
+        for ((key, account), ids) in due {
+            if let Some(lane) = inner.lanes.get_mut(&key) {
+                lane.remove(account, &ids, &mut seized);
+            }
+        }
+        for id in &seized {
+            *inner.in_flight.entry(id.shard()).or_default() += 1;
+        }
+        seized
+    }
+
+    /// What was seized is not worked on any more; `entries` go on waiting.
+    pub(crate) fn settle(&self, seized: &[Id<Delivery>], entries: Vec<Entry>) {
+        self.add_loaded(entries);
+        for id in seized {
+            self.finished(*id);
+        }
+        self.kick();
     }
 
     /// Whether deliveries of `shard` are being worked on.
@@ -301,6 +339,29 @@ impl Lane {
         }
         queue.push_back(entry);
         self.ready += 1;
+    }
+
+    /// Takes `ids` out of the queue of `account`; those that were there are added to `removed`.
+    fn remove(
+        &mut self,
+        account: Id<Account>,
+        ids: &HashSet<Id<Delivery>>,
+        removed: &mut Vec<Id<Delivery>>,
+    ) {
+        let Some(queue) = self.queues.get_mut(&account) else { return };
+        let before = queue.len();
+        queue.retain(|entry| {
+            let goes = ids.contains(&entry.id);
+            if goes {
+                removed.push(entry.id);
+            }
+            !goes
+        });
+        self.ready = self.ready.saturating_sub(before - queue.len());
+        if queue.is_empty() {
+            self.queues.remove(&account);
+            self.turns.retain(|turn| *turn != account);
+        }
     }
 
     /// The next recipient of the account whose turn it is, with those of the same message and the
@@ -429,6 +490,34 @@ mod tests {
         assert!(take(message(1000)).is_some());
         drop(attempted);
         assert!(take(message(large)).is_some());
+    }
+
+    #[test]
+    fn what_is_seized_is_not_attempted_until_it_is_settled() {
+        let scheduler = Scheduler::default();
+        let account = Id::new(now());
+        let entries: Vec<Entry> =
+            (0..4).map(|_| entry(account, Id::in_shard(now(), 1), 1)).collect();
+        let mut later = entries[3].clone();
+        later.due += 1000;
+        scheduler.add_loaded([&entries[..3], &[later.clone()]].concat());
+        scheduler.advance(millis(now()));
+        let lanes = scheduler.start_workers(LIMITS);
+        // One stands in its lane, one waits for its time, and one is somewhere else.
+        let elsewhere = entry(account, Id::in_shard(now(), 1), 1);
+        let seized = scheduler.seize(&[&entries[1], &later, &elsewhere]);
+        assert_eq!(HashSet::from_iter(seized.clone()), HashSet::from([entries[1].id, later.id]));
+        assert!(scheduler.seize(&[&entries[1], &later]).is_empty(), "only once");
+        let work = scheduler.take(&lanes[0]).unwrap();
+        let taken: Vec<_> = work.groups.iter().flatten().map(|entry| entry.id).collect();
+        assert_eq!(taken, [entries[0].id, entries[2].id]);
+        assert!(scheduler.seize(&[&entries[0]]).is_empty(), "it is being attempted");
+        taken.iter().for_each(|id| scheduler.finished(*id));
+        assert!(scheduler.in_flight(1), "the shard is not given away meanwhile");
+        scheduler.settle(&seized, vec![later.clone()]);
+        assert!(!scheduler.in_flight(1));
+        assert_eq!(scheduler.advance(millis(now())), Some(later.due));
+        assert_eq!(scheduler.counts(), (1, 0, 0));
     }
 
     #[test]

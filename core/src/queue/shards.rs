@@ -111,6 +111,11 @@ impl Shards {
         self.read().epochs.get(&shard).copied()
     }
 
+    /// The shards whose deliveries are all in the schedule, with their epochs.
+    pub(crate) fn open_epochs(&self) -> HashMap<u8, i64> {
+        self.read().open.iter().map(|lease| (lease.shard, lease.epoch)).collect()
+    }
+
     /// Whether this node may still start attempts.
     pub(crate) fn is_trusted(&self) -> bool {
         self.read().renewed.is_some_and(|at| at.elapsed() < TRUSTED)

@@ -76,6 +76,7 @@ pub async fn start(platform: &Platform, node: &str, roles: &Roles) -> Result<Wor
         workers.leases.spawn(lease);
         let deliver = queue::deliver::run(platform.clone(), making(), workers.makers.clone());
         workers.makers.spawn(deliver);
+        workers.makers.spawn(queue::grant::run(platform.clone(), making()));
     }
     if roles.webhooks {
         workers.makers.spawn(webhooks::run(platform.clone(), making()));

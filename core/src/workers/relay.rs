@@ -1,6 +1,7 @@
 //! Telling other nodes that accounts have changed, and hearing it from them: one coalesced NOTIFY
 //! every 100 ms, outside of any transaction. Readers that miss one look by themselves a little later.
-//! Changes of suppression lists are heard here too; those are told in their transactions.
+//! Changes of suppression lists and of the queue are heard here too; those are told in their
+//! transactions.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,7 +13,7 @@ use crate::{
     error::Result,
     id::{Account, Id},
     platform::Platform,
-    suppressions,
+    queue, suppressions,
 };
 
 const CHANNEL: &str = "posthouse_accounts";
@@ -36,7 +37,7 @@ pub(super) async fn run(platform: Platform, shutdown: CancellationToken) {
 
 async fn relay(platform: &Platform) -> Result<()> {
     let mut listener = PgListener::connect_with(platform.pool()).await?;
-    listener.listen_all([CHANNEL, suppressions::CHANNEL]).await?;
+    listener.listen_all([CHANNEL, suppressions::CHANNEL, queue::CHANNEL]).await?;
     platform.queue().suppressions.may_have_missed_some();
     let mut changes = platform.wake().subscribe_local();
     let mut minutes = tokio::time::interval(Duration::from_mins(1));
@@ -83,6 +84,9 @@ async fn tell(platform: &Platform, own: &str, accounts: &BTreeSet<Id<Account>>) 
 }
 
 fn hear(platform: &Platform, heard: &PgNotification, own: &str) {
+    if heard.channel() == queue::CHANNEL {
+        return platform.queue().wishes.kick();
+    }
     if heard.channel() == suppressions::CHANNEL {
         return match heard.payload().parse() {
             Ok(account) => platform.queue().suppressions.changed(account),

@@ -176,6 +176,7 @@ impl Things {
         let message = json!({"from": "alice@example.test", "to": "alice@example.test",
                              "subject": "Mine", "text": "Mine", "save_to_sent": true});
         let first_message = http.post("/v1/messages", message.clone()).await.expect(202);
+        let delivery = first_message["deliveries"][0]["id"].as_str().unwrap().to_owned();
         let mail = http.get("/v1/mail").await.expect(200);
         let mailboxes = http.get("/v1/mailboxes").await.expect(200);
         let threads = http.get("/v1/threads").await.expect(200);
@@ -205,6 +206,7 @@ impl Things {
             ("/webhooks/deliveries/", call.await),
             ("/webhooks/replays/", replay.expect(202).id()),
             ("/webhooks/", webhook),
+            ("/deliveries/", delivery),
             ("/suppressions/", suppression.id()),
         ])
     }

@@ -2,6 +2,7 @@
 
 mod address;
 mod answer;
+mod control;
 mod draft;
 mod input;
 mod multipart;
@@ -12,6 +13,8 @@ mod send;
 
 pub(super) use address::fault as address_fault;
 pub(super) use draft::nobody;
+pub(super) use output::Delivery;
+pub(super) use read::status;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::state::ApiState;
@@ -23,7 +26,11 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(raw::send_raw_message))
         .routes(routes!(answer::reply_to_mail))
         .routes(routes!(answer::forward_mail))
-        .routes(routes!(read::get_message))
+        .routes(routes!(read::get_message, control::update_message))
+        .routes(routes!(control::cancel_message))
+        .routes(routes!(control::hold_message))
+        .routes(routes!(control::release_message))
+        .routes(routes!(control::retry_message))
         .routes(routes!(read::list_message_deliveries))
         .routes(routes!(read::list_message_events))
         .routes(routes!(read::download_message))

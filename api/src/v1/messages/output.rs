@@ -138,6 +138,9 @@ pub(crate) struct Delivery {
     /// Identifier.
     #[schema(value_type = String, example = "dlv_01k6h3v9x8e7ktq2w5m4n1r001")]
     id: Id<id::Delivery>,
+    /// The message.
+    #[schema(value_type = String, example = "msg_01k6h3v9x8e7ktq2w5m4n1r000")]
+    message_id: Id<id::Message>,
     /// Address of the envelope.
     #[schema(example = "bob@example.net")]
     recipient: String,
@@ -161,6 +164,9 @@ pub(crate) struct Delivery {
     #[serde(with = "posthouse_core::time::millis::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     complained_at: Option<OffsetDateTime>,
+    /// `cancel`, `fail`, `hold`, `release`, `retry` or `schedule`: asked for while an attempt is in
+    /// progress. It is done when that attempt has ended, unless the delivery has ended with it.
+    pending_action: Option<String>,
     /// Tries so far, in order.
     attempts: Vec<Attempt>,
 }
@@ -219,12 +225,14 @@ impl From<messages::DeliveryView> for Delivery {
     fn from(delivery: messages::DeliveryView) -> Self {
         Self {
             id: delivery.id,
+            message_id: delivery.id.message(),
             recipient: delivery.recipient,
             status: delivery.status,
             next_attempt_at: delivery.next_attempt_at,
             completed_at: delivery.completed_at,
             bounced_at: delivery.bounced_at,
             complained_at: delivery.complained_at,
+            pending_action: delivery.pending_action,
             attempts: delivery.attempts.into_iter().map(Into::into).collect(),
         }
     }

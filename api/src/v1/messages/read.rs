@@ -61,13 +61,19 @@ pub(crate) struct ListRequest {
     page: PageRequest,
 }
 
+/// The parameter `status`.
+pub(in crate::v1) fn status(reader: &mut Reader) -> Option<String> {
+    let status = reader.text("status");
+    if status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
+        let detail = format!("expected one of {}", STATUSES.join(", "));
+        reader.fault("status", "invalid_value", &detail);
+    }
+    status
+}
+
 impl FromParams for ListRequest {
     fn from_params(reader: &mut Reader) -> Self {
-        let status = reader.text("status");
-        if status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
-            let detail = format!("expected one of {}", STATUSES.join(", "));
-            reader.fault("status", "invalid_value", &detail);
-        }
+        let status = status(reader);
         let filter = MessageFilter {
             internet_message_id: reader.text("message_id"),
             from: reader.text("from"),

@@ -101,6 +101,32 @@ fn spread(wait: std::time::Duration) -> std::time::Duration {
 }
 
 impl Decided {
+    /// An end without an attempt.
+    pub(in crate::queue) fn ended(
+        (entry, message): (Entry, Option<Arc<Message>>),
+        status: &'static str,
+        (reply, report): (Reply, Option<Report>),
+        now: OffsetDateTime,
+    ) -> Self {
+        Self {
+            entry,
+            message,
+            started_at: now,
+            duration_ms: 0,
+            peer: None,
+            reply,
+            outcome: status,
+            status,
+            retry: false,
+            next_attempt_at: None,
+            report,
+            completed_at: now,
+            lost: false,
+            bounced_at: None,
+            complained_at: None,
+        }
+    }
+
     /// The event of this result. `suppressing`: it has put the recipient on the suppression list.
     pub(super) fn event(&self, suppressing: bool) -> Option<NewEvent> {
         let message = self.message.as_ref()?;
@@ -110,6 +136,7 @@ impl Decided {
             "deferred" => EventKind::DeliveryDeferred,
             "suppressed" => EventKind::DeliverySuppressed,
             "expired" => EventKind::DeliveryExpired,
+            "canceled" => EventKind::DeliveryCanceled,
             _ => EventKind::DeliveryFailed,
         };
         let payload = DeliveryEvent {

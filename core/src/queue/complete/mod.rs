@@ -19,6 +19,7 @@ pub(crate) use decide::{Decided, Report};
 
 use super::{Entry, dsn, store::Message};
 use crate::{
+    cx::Tx,
     error::Error,
     platform::Platform,
     ports::transport::{Peer, Reply},
@@ -195,6 +196,21 @@ fn reschedule(platform: &Platform, decided: Vec<Decided>) {
         scheduler.add_loaded(again);
         scheduler.kick();
     }
+}
+
+/// Ends deliveries without an attempt, in the transaction of the caller, which holds them.
+pub(super) async fn end(
+    tx: &mut Tx,
+    platform: &Platform,
+    decided: &mut [Decided],
+) -> crate::error::Result<()> {
+    store::remove_and_defer(tx.conn(), platform, decided).await?;
+    let current: Vec<&Decided> = decided.iter().filter(|one| !one.lost).collect();
+    store::insert_deliveries(tx.conn(), &current).await?;
+    for event in current.iter().filter_map(|one| one.event(false)) {
+        tx.emit(event);
+    }
+    dsn::deliver(tx, platform, &current).await
 }
 
 async fn try_write(platform: &Platform, decided: &mut [Decided]) -> crate::error::Result<()> {

@@ -11,7 +11,7 @@ use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub(crate) use views::deliveries_of;
+pub(crate) use views::{deliveries_of, find_delivery, list_deliveries};
 
 use super::{Entry, entry::Held, millis};
 use crate::{
@@ -116,13 +116,40 @@ struct NewRows<'a> {
     topics: Vec<Option<&'a str>>,
 }
 
+/// A row of the queue.
+struct EntryRow {
+    delivery_id: Uuid,
+    account_id: Uuid,
+    recipient: String,
+    attempts: i16,
+    next_attempt_at: OffsetDateTime,
+    expires_at: Option<OffsetDateTime>,
+    last_address: Option<String>,
+    sandbox: bool,
+    topic: Option<String>,
+}
+
+impl From<EntryRow> for Entry {
+    fn from(row: EntryRow) -> Self {
+        let (id, account) = (Id::from(row.delivery_id), Id::from(row.account_id));
+        let mut entry = Self::new(id, account, &row.recipient, row.next_attempt_at);
+        entry.attempts = u16::try_from(row.attempts).unwrap_or(0);
+        entry.expires = row.expires_at.map_or(i64::MAX, millis);
+        entry.last_address = row.last_address.and_then(|text| text.parse().ok());
+        entry.sandbox = row.sandbox;
+        entry.topic = row.topic.map(Into::into);
+        entry
+    }
+}
+
 /// What waits in `shard` after the delivery `after`, in order, some thousand at a time.
 pub(super) async fn load_shard(
     conn: &mut PgConnection,
     shard: i16,
     after: Uuid,
 ) -> Result<Vec<Entry>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        EntryRow,
         "SELECT delivery_id, account_id, recipient, attempts, next_attempt_at, expires_at,
              last_address, sandbox, topic
          FROM queue WHERE shard = $1 AND delivery_id > $2 AND status <> 'on_hold'
@@ -133,17 +160,67 @@ pub(super) async fn load_shard(
     )
     .fetch_all(conn)
     .await?;
-    let entries = rows.into_iter().map(|row| {
-        let (id, account) = (Id::from(row.delivery_id), Id::from(row.account_id));
-        let mut entry = Entry::new(id, account, &row.recipient, row.next_attempt_at);
-        entry.attempts = u16::try_from(row.attempts).unwrap_or(0);
-        entry.expires = row.expires_at.map_or(i64::MAX, millis);
-        entry.last_address = row.last_address.and_then(|text| text.parse().ok());
-        entry.sandbox = row.sandbox;
-        entry.topic = row.topic.map(Into::into);
-        entry
+    Ok(rows.into_iter().map(Entry::from).collect())
+}
+
+/// Those of these deliveries that wait and are not held, after the end of transactions that are
+/// changing them.
+pub(super) async fn load_some(
+    conn: &mut PgConnection,
+    shards: &[i16],
+    ids: &[Uuid],
+) -> Result<Vec<Entry>> {
+    let rows = sqlx::query_as!(
+        EntryRow,
+        "SELECT q.delivery_id, q.account_id, q.recipient, q.attempts, q.next_attempt_at,
+             q.expires_at, q.last_address, q.sandbox, q.topic
+         FROM unnest($1::smallint[], $2::uuid[]) AS asked (shard, id)
+         JOIN queue AS q ON q.shard = asked.shard AND q.delivery_id = asked.id
+         WHERE q.status <> 'on_hold'
+         ORDER BY q.delivery_id FOR UPDATE OF q",
+        shards,
+        ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(Entry::from).collect())
+}
+
+/// Messages without their content: for events.
+pub(super) async fn load_heads(
+    conn: &mut PgConnection,
+    wanted: &[(Id<Account>, Id<id::Message>)],
+) -> Result<Vec<Message>> {
+    let accounts: Vec<Uuid> = wanted.iter().map(|(account, _)| account.uuid()).collect();
+    let ids: Vec<Uuid> = wanted.iter().map(|(_, message)| message.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"SELECT m.account_id, m.message_id, m.mail_from, m.subject, m.internet_message_id,
+             m.created_at, m.sandbox, m.tags AS "tags: Json<Box<RawValue>>",
+             m.metadata AS "metadata: Json<Box<RawValue>>", m.prefix, m.smtputf8, m.eight_bit
+         FROM unnest($1::uuid[], $2::uuid[]) AS wanted (account_id, message_id)
+         JOIN messages AS m USING (account_id, message_id)"#,
+        &accounts,
+        &ids
+    )
+    .fetch_all(conn)
+    .await?;
+    let messages = rows.into_iter().map(|row| Message {
+        id: row.message_id.into(),
+        account: row.account_id.into(),
+        mail_from: row.mail_from.into(),
+        subject: row.subject,
+        internet_message_id: row.internet_message_id,
+        created_at: row.created_at,
+        sandbox: row.sandbox,
+        tags: row.tags.0,
+        metadata: row.metadata.0,
+        prefix: Bytes::from(row.prefix),
+        body: Stored::from(Bytes::new()),
+        smtputf8: row.smtputf8,
+        eight_bit: row.eight_bit,
+        held: OnceLock::new(),
     });
-    Ok(entries.collect())
+    Ok(messages.collect())
 }
 
 /// Reads messages with their content, but not what is in the blob store. Those whose content is

@@ -1,12 +1,46 @@
 //! SQL for looking at deliveries.
 
+use std::collections::HashMap;
+
 use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{
     error::Result,
-    id::{self, Account, Id},
+    id::{self, Account, Delivery, Id},
     messages::{AttemptView, DeliveryView},
+    page::{Keyset, fetch_page},
+    queue::DeliveryFilter,
 };
+
+/// A delivery, waiting or ended.
+struct Row {
+    delivery_id: Uuid,
+    recipient: String,
+    status: String,
+    next_attempt_at: Option<OffsetDateTime>,
+    completed_at: Option<OffsetDateTime>,
+    bounced_at: Option<OffsetDateTime>,
+    complained_at: Option<OffsetDateTime>,
+    pending_action: Option<String>,
+}
+
+impl From<Row> for DeliveryView {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.delivery_id.into(),
+            recipient: row.recipient,
+            status: row.status,
+            next_attempt_at: row.next_attempt_at,
+            completed_at: row.completed_at,
+            bounced_at: row.bounced_at,
+            complained_at: row.complained_at,
+            pending_action: row.pending_action,
+            attempts: Vec::new(),
+        }
+    }
+}
 
 /// Deliveries of a message, waiting and ended, with their attempts.
 pub(crate) async fn deliveries_of(
@@ -15,38 +49,92 @@ pub(crate) async fn deliveries_of(
     message: Id<id::Message>,
 ) -> Result<Vec<DeliveryView>> {
     let (first, last) = message.deliveries().into_inner();
-    let rows = sqlx::query!(
+    in_range(conn, account, (i16::from(message.shard()), first, last)).await
+}
+
+/// One delivery, waiting or ended, with its attempts.
+pub(crate) async fn find_delivery(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    delivery: Id<Delivery>,
+) -> Result<Option<DeliveryView>> {
+    let id = delivery.uuid();
+    let mut found = in_range(conn, account, (i16::from(delivery.shard()), id, id)).await?;
+    Ok(found.pop())
+}
+
+async fn in_range(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    (shard, first, last): (i16, Uuid, Uuid),
+) -> Result<Vec<DeliveryView>> {
+    let rows = sqlx::query_as!(
+        Row,
         r#"SELECT delivery_id AS "delivery_id!", recipient AS "recipient!", status AS "status!",
-             next_attempt_at, completed_at, bounced_at, complained_at
-         FROM (SELECT delivery_id, recipient, status, next_attempt_at, NULL::timestamptz
-                   AS completed_at, bounced_at, complained_at
+             next_attempt_at, completed_at, bounced_at, complained_at,
+             (SELECT w.action FROM queue_wishes AS w
+              WHERE w.shard = all_of.shard AND w.delivery_id = all_of.delivery_id)
+                 AS pending_action
+         FROM (SELECT shard, delivery_id, recipient, status, next_attempt_at,
+                   NULL::timestamptz AS completed_at, bounced_at, complained_at
                FROM queue WHERE shard = $2 AND delivery_id BETWEEN $3 AND $4 AND account_id = $1
                UNION ALL
-               SELECT delivery_id, recipient, status, NULL, completed_at, bounced_at,
+               SELECT NULL, delivery_id, recipient, status, NULL, completed_at, bounced_at,
                    complained_at
                FROM deliveries WHERE account_id = $1 AND delivery_id BETWEEN $3 AND $4) AS all_of
          ORDER BY delivery_id"#,
         account.uuid(),
-        i16::from(message.shard()),
+        shard,
         first,
         last
     )
     .fetch_all(&mut *conn)
     .await?;
-    let mut views: Vec<DeliveryView> = rows
-        .into_iter()
-        .map(|row| DeliveryView {
-            id: row.delivery_id.into(),
-            recipient: row.recipient,
-            status: row.status,
-            next_attempt_at: row.next_attempt_at,
-            completed_at: row.completed_at,
-            bounced_at: row.bounced_at,
-            complained_at: row.complained_at,
-            attempts: Vec::new(),
-        })
-        .collect();
-    add_attempts(conn, account, message, &mut views).await?;
+    let mut views: Vec<DeliveryView> = rows.into_iter().map(DeliveryView::from).collect();
+    add_attempts(conn, account, &mut views).await?;
+    Ok(views)
+}
+
+/// A page of deliveries, newest first, with their attempts; in the order that the keyset says.
+pub(crate) async fn list_deliveries(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    filter: &DeliveryFilter,
+    keyset: &Keyset,
+) -> Result<Vec<DeliveryView>> {
+    let bound = |at| Id::<Delivery>::lower_bound(at).uuid();
+    let (since, until) = (filter.since.map(bound), filter.until.map(bound));
+    let rows = fetch_page!(
+        &mut *conn,
+        keyset,
+        Row,
+        r#"SELECT delivery_id AS "delivery_id!", recipient AS "recipient!", status AS "status!",
+             next_attempt_at, completed_at, bounced_at, complained_at,
+             (SELECT w.action FROM queue_wishes AS w
+              WHERE w.shard = d.shard AND w.delivery_id = d.delivery_id) AS pending_action
+         FROM (SELECT shard, account_id, delivery_id, recipient, status, next_attempt_at,
+                   NULL::timestamptz AS completed_at, bounced_at, complained_at
+               FROM queue
+               UNION ALL
+               SELECT NULL::smallint, account_id, delivery_id, recipient, status,
+                   NULL::timestamptz, completed_at, bounced_at, complained_at
+               FROM deliveries) AS d
+         WHERE account_id = $3
+           AND ($4::text IS NULL OR status = $4)
+           AND ($5::text IS NULL OR recipient = $5)
+           AND ($6::text IS NULL OR split_part(recipient, '@', -1) = $6)
+           AND ($7::uuid IS NULL OR delivery_id >= $7)
+           AND ($8::uuid IS NULL OR delivery_id < $8)"#,
+        "delivery_id",
+        account.uuid(),
+        filter.status,
+        filter.recipient,
+        filter.domain,
+        since as Option<Uuid>,
+        until as Option<Uuid>,
+    );
+    let mut views: Vec<DeliveryView> = rows.into_iter().map(DeliveryView::from).collect();
+    add_attempts(conn, account, &mut views).await?;
     Ok(views)
 }
 
@@ -54,28 +142,24 @@ pub(crate) async fn deliveries_of(
 async fn add_attempts(
     conn: &mut PgConnection,
     account: Id<Account>,
-    message: Id<id::Message>,
     views: &mut [DeliveryView],
 ) -> Result<()> {
-    let (first, last) = message.deliveries().into_inner();
+    let ids: Vec<Uuid> = views.iter().map(|view| view.id.uuid()).collect();
+    let mut places: HashMap<Uuid, &mut DeliveryView> =
+        views.iter_mut().map(|view| (view.id.uuid(), view)).collect();
     let attempts = sqlx::query!(
         "SELECT delivery_id, attempt, started_at, duration_ms, outcome, mx_host, remote_address,
              local_address, tls_version, tls_cipher, tls_verification, smtp_code, enhanced_code,
              reply
-         FROM attempts WHERE account_id = $1 AND delivery_id BETWEEN $2 AND $3
+         FROM attempts WHERE account_id = $1 AND delivery_id = ANY($2)
          ORDER BY delivery_id, attempt",
         account.uuid(),
-        first,
-        last
+        &ids
     )
     .fetch_all(conn)
     .await?;
     for row in attempts {
-        let id = Id::from(row.delivery_id);
-        let Ok(place) = views.binary_search_by_key(&id, |view| view.id) else {
-            continue;
-        };
-        let Some(view) = views.get_mut(place) else {
+        let Some(view) = places.get_mut(&row.delivery_id) else {
             continue;
         };
         view.attempts.push(AttemptView {

@@ -1,0 +1,235 @@
+//! SQL of wishes. Those who ask and those who grant lock rows in the order of delivery ids.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::CHANNEL;
+use crate::{
+    error::Result,
+    id::{self, Account, Id},
+    queue::Entry,
+};
+
+/// What is wanted.
+pub(super) struct Wish<'a> {
+    pub action: &'a str,
+    /// For `schedule`.
+    pub at: Option<OffsetDateTime>,
+    /// For the event.
+    pub reason: &'a str,
+}
+
+/// Writes a wish for the deliveries of `account` in a range of ids, as far as it makes sense for
+/// them; says for how many. Nothing takes the place of a wish to end a delivery.
+pub(super) async fn ask(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    (shard, (first, last)): (u8, (Uuid, Uuid)),
+    wish: &Wish<'_>,
+) -> Result<u64> {
+    let done = sqlx::query!(
+        "INSERT INTO queue_wishes (shard, delivery_id, action, at, reason)
+         SELECT q.shard, q.delivery_id, $5, $6, $7
+         FROM queue AS q LEFT JOIN queue_wishes AS w USING (shard, delivery_id)
+         WHERE q.shard = $1 AND q.delivery_id BETWEEN $2 AND $3 AND q.account_id = $4
+           AND CASE $5::text
+               WHEN 'hold' THEN q.status <> 'on_hold' OR w.action = 'release'
+               WHEN 'release' THEN q.status = 'on_hold' OR w.action = 'hold'
+               WHEN 'retry' THEN q.status <> 'on_hold'
+               WHEN 'schedule' THEN q.attempts = 0
+               ELSE true END
+         ORDER BY q.delivery_id
+         ON CONFLICT (shard, delivery_id) DO UPDATE
+             SET action = excluded.action, at = excluded.at, reason = excluded.reason
+             WHERE queue_wishes.action NOT IN ('cancel', 'fail')",
+        i16::from(shard),
+        first,
+        last,
+        account.uuid(),
+        wish.action,
+        wish.at,
+        wish.reason
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// When the first delivery of a message expires that waits.
+pub(super) async fn first_expiry(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    message: Id<id::Message>,
+) -> Result<Option<OffsetDateTime>> {
+    let (first, last) = message.deliveries().into_inner();
+    let expires = sqlx::query_scalar!(
+        "SELECT min(expires_at) FROM queue
+         WHERE shard = $1 AND delivery_id BETWEEN $2 AND $3 AND account_id = $4",
+        i16::from(message.shard()),
+        first,
+        last,
+        account.uuid()
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(expires)
+}
+
+/// Tells all nodes, when the transaction commits.
+pub(super) async fn tell(conn: &mut PgConnection) -> Result<()> {
+    sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).fetch_one(conn).await?;
+    Ok(())
+}
+
+/// Whether a wish for a delivery in the range is not granted yet.
+pub(super) async fn is_pending(
+    conn: &mut PgConnection,
+    shard: u8,
+    (first, last): (Uuid, Uuid),
+) -> Result<bool> {
+    let pending = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM queue_wishes
+             WHERE shard = $1 AND delivery_id BETWEEN $2 AND $3) AS "pending!""#,
+        i16::from(shard),
+        first,
+        last
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(pending)
+}
+
+/// A wish, and where its delivery is.
+pub(super) struct Found {
+    pub shard: i16,
+    pub delivery_id: Uuid,
+    pub action: String,
+    /// The delivery has not ended.
+    pub waits: Option<Waits>,
+}
+
+/// A delivery that somebody wants changed.
+pub(super) struct Waits {
+    pub entry: Entry,
+    pub on_hold: bool,
+}
+
+/// Wishes for deliveries in `shards` after a position, in order.
+pub(super) async fn page(
+    conn: &mut PgConnection,
+    shards: &[i16],
+    after: (i16, Uuid),
+    limit: i64,
+) -> Result<Vec<Found>> {
+    let rows = sqlx::query!(
+        r#"SELECT w.shard, w.delivery_id, w.action, q.account_id AS "account_id?",
+             q.recipient AS "recipient?", q.status AS "status?", q.sandbox AS "sandbox?",
+             q.next_attempt_at AS "next_attempt_at?"
+         FROM queue_wishes AS w LEFT JOIN queue AS q USING (shard, delivery_id)
+         WHERE w.shard = ANY($1) AND (w.shard, w.delivery_id) > ($2, $3)
+         ORDER BY w.shard, w.delivery_id LIMIT $4"#,
+        shards,
+        after.0,
+        after.1,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    let found = rows.into_iter().map(|row| {
+        let id = Id::from(row.delivery_id);
+        let waits = row.account_id.zip(row.recipient).zip(row.next_attempt_at);
+        let waits = waits.map(|((account, recipient), due)| {
+            let mut entry = Entry::new(id, account.into(), &recipient, due);
+            entry.sandbox = row.sandbox.unwrap_or_default();
+            Waits { entry, on_hold: row.status.as_deref() == Some("on_hold") }
+        });
+        Found { shard: row.shard, delivery_id: row.delivery_id, action: row.action, waits }
+    });
+    Ok(found.collect())
+}
+
+/// A delivery that is locked, with the wish.
+pub(super) struct Locked {
+    pub delivery_id: Uuid,
+    pub account_id: Uuid,
+    pub recipient: String,
+    pub status: String,
+    pub attempts: i16,
+    pub next_attempt_at: OffsetDateTime,
+    pub sandbox: bool,
+    pub action: String,
+    pub at: Option<OffsetDateTime>,
+    pub reason: String,
+}
+
+/// Deliveries by shard, id and the epoch under which this node owns them.
+#[derive(Default)]
+pub(super) struct Keys {
+    pub shards: Vec<i16>,
+    pub ids: Vec<Uuid>,
+    pub epochs: Vec<i64>,
+}
+
+/// Locks deliveries and their wishes, and the shards against a change of owner until the end of
+/// the transaction. Those of another owner are left out.
+pub(super) async fn lock(conn: &mut PgConnection, node: Uuid, keys: &Keys) -> Result<Vec<Locked>> {
+    let rows = sqlx::query_as!(
+        Locked,
+        "SELECT q.delivery_id, q.account_id, q.recipient, q.status, q.attempts, q.next_attempt_at,
+             q.sandbox, w.action, w.at, w.reason
+         FROM unnest($1::smallint[], $2::uuid[], $3::bigint[]) AS asked (shard, id, epoch)
+         JOIN queue_shards AS s
+             ON s.shard = asked.shard AND s.epoch = asked.epoch AND s.owner = $4
+         JOIN queue AS q ON q.shard = asked.shard AND q.delivery_id = asked.id
+         JOIN queue_wishes AS w ON w.shard = q.shard AND w.delivery_id = q.delivery_id
+         ORDER BY q.delivery_id
+         FOR UPDATE OF q, w FOR SHARE OF s",
+        &keys.shards,
+        &keys.ids,
+        &keys.epochs,
+        node
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// New state of deliveries that go on waiting.
+#[derive(Default)]
+pub(super) struct States {
+    pub ids: Vec<Uuid>,
+    pub shards: Vec<i16>,
+    pub statuses: Vec<&'static str>,
+    pub due: Vec<OffsetDateTime>,
+}
+
+/// Writes new states of deliveries that are locked.
+pub(super) async fn update(conn: &mut PgConnection, states: &States) -> Result<()> {
+    sqlx::query!(
+        "UPDATE queue AS q SET status = new.status, next_attempt_at = new.due
+         FROM unnest($1::smallint[], $2::uuid[], $3::text[], $4::timestamptz[])
+             AS new (shard, id, status, due)
+         WHERE q.shard = new.shard AND q.delivery_id = new.id",
+        &states.shards,
+        &states.ids,
+        &states.statuses as &[&str],
+        &states.due
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Forgets wishes that are granted or make no sense any more.
+pub(super) async fn forget(conn: &mut PgConnection, shards: &[i16], ids: &[Uuid]) -> Result<()> {
+    sqlx::query!(
+        "DELETE FROM queue_wishes AS w USING unnest($1::smallint[], $2::uuid[]) AS old (shard, id)
+         WHERE w.shard = old.shard AND w.delivery_id = old.id",
+        shards,
+        ids
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
