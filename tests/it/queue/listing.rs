@@ -23,7 +23,7 @@ async fn deliveries_that_wait_and_that_have_ended_are_one_list() {
         ("status=scheduled&domain=remote.test", "b@remote.test"),
         ("recipient=c@other.test", "c@other.test"),
         ("status=delivered", "a@remote.test"),
-        ("domain=OTHER.test.", "c@other.test"),
+        ("domain=OTHER.test", "c@other.test"),
     ] {
         let found = alice.http.get(&format!("/v1/deliveries?{filter}")).await.expect(200);
         assert_eq!(each(&found, "recipient"), [expected], "{filter}");
