@@ -102,7 +102,7 @@ async fn a_failed_delivery_is_reported() {
 #[tokio::test]
 async fn an_attempt_in_progress_comes_first() {
     let slow = Script::new().slow(PAUSE);
-    let defers = slow.clone().reply_once_to(Stage::Rcpt, "later@", "451 4.7.1 Later");
+    let defers = slow.clone().defer_once("451 4.7.1 Later");
     let app = App::test().sink(REMOTE, slow).sink("mx.other.test", defers).start().await;
     let alice = app.account("alice@example.test").await;
     let (now, later) = (
