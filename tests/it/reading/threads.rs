@@ -46,7 +46,7 @@ async fn a_message_id_of_any_length_is_stored_and_found() {
     let alice = app.account("alice@example.test").await;
     // Such that the database cannot make it shorter.
     let noise = (1..=400_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let long: String = noise.map(|noise| format!("{noise:016x}")).collect();
+    let long = noise.map(|noise| format!("{noise:016x}")).collect::<Vec<_>>().concat();
     let header = format!("From: b@remote.test\r\nSubject: Long\r\nMessage-ID: <{long}@x>");
     let first = receive(&app, &alice, &header, "one").await;
     let header = format!(
