@@ -21,6 +21,7 @@ export type {
   CreatedWebhook,
   Delivery,
   DeliveryBouncedEvent,
+  DeliveryCanceledEvent,
   DeliveryComplainedEvent,
   DeliveryDeferredEvent,
   DeliveryDeliveredEvent,
@@ -29,7 +30,9 @@ export type {
   DeliveryExpandedEvent,
   DeliveryExpiredEvent,
   DeliveryFailedEvent,
+  DeliveryHeldEvent,
   DeliveryRelayedEvent,
+  DeliveryReleasedEvent,
   DeliverySuppressedEvent,
   DeliveryUnrecognizedEvent,
   DkimKey,
@@ -89,6 +92,7 @@ export type {
   MessageAcceptedEvent,
   MessageEventData,
   MessageEventDelivery,
+  MessagePatch,
   MessageScheduledEvent,
   MultipartMessage,
   NamedAddress,
@@ -147,13 +151,16 @@ export type {
  */
 export type AnyEvent =
   | t.DeliveryBouncedEvent
+  | t.DeliveryCanceledEvent
   | t.DeliveryComplainedEvent
   | t.DeliveryDeferredEvent
   | t.DeliveryDeliveredEvent
   | t.DeliveryExpandedEvent
   | t.DeliveryExpiredEvent
   | t.DeliveryFailedEvent
+  | t.DeliveryHeldEvent
   | t.DeliveryRelayedEvent
+  | t.DeliveryReleasedEvent
   | t.DeliverySuppressedEvent
   | t.DeliveryUnrecognizedEvent
   | t.MailCreatedEvent
@@ -269,6 +276,69 @@ export class ApiKeysResource extends Resource {
    */
   delete(id: string, options?: RequestOptions): Promise<void> {
     return this.api.call<void>({ method: 'DELETE', path: `/v1/api-keys/${encodeURIComponent(id)}` }, options);
+  }
+}
+
+export class DeliveriesResource extends Resource {
+  /**
+   * List deliveries
+   *
+   * Deliveries of all messages of the account, waiting and ended, newest first, with all attempts.
+   *
+   * Scope: `messages:read`.
+   */
+  list(query?: t.ListDeliveriesData['query'], options?: RequestOptions): Pages<t.Delivery> {
+    return this.api.pages<t.Delivery>({ method: 'GET', path: '/v1/deliveries', query }, options);
+  }
+
+  /**
+   * Get a delivery
+   *
+   * One recipient of a message, with all attempts.
+   *
+   * Scope: `messages:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.Delivery> {
+    return this.api.call<t.Delivery>({ method: 'GET', path: `/v1/deliveries/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Cancel a delivery
+   *
+   * It ends as `canceled`, without a report to the sender and with the event `delivery.canceled`;
+   * 409 if it has ended otherwise.
+   * If it is being attempted, `pending_action` in the answer says so: it is done after that, unless
+   * the delivery ends with the attempt.
+   *
+   * Scope: `messages:write`.
+   */
+  cancel(id: string, options?: RequestOptions): Promise<t.Delivery> {
+    return this.api.call<t.Delivery>({ method: 'POST', path: `/v1/deliveries/${encodeURIComponent(id)}/cancel` }, options);
+  }
+
+  /**
+   * Fail a delivery
+   *
+   * It ends as `failed`, as after a permanent error: with a report to the sender and the event
+   * `delivery.failed`; 409 if it has ended otherwise.
+   * If it is being attempted, `pending_action` in the answer says so: it is done after that, unless
+   * the delivery ends with the attempt.
+   *
+   * Scope: `messages:write`.
+   */
+  fail(id: string, options?: RequestOptions): Promise<t.Delivery> {
+    return this.api.call<t.Delivery>({ method: 'POST', path: `/v1/deliveries/${encodeURIComponent(id)}/fail` }, options);
+  }
+
+  /**
+   * Retry a delivery
+   *
+   * Its next attempt is due now; 409 if it has ended or is on hold.
+   *
+   * Scope: `messages:write`.
+   */
+  retry(id: string, options?: RequestOptions): Promise<t.Delivery> {
+    return this.api.call<t.Delivery>({ method: 'POST', path: `/v1/deliveries/${encodeURIComponent(id)}/retry` }, options);
   }
 }
 
@@ -706,6 +776,32 @@ export class MessagesResource extends Resource {
   }
 
   /**
+   * Change a message
+   *
+   * Sets another time for deliveries that were not attempted yet, as `next_attempt_at` of the
+   * deliveries tells; 409 if there are none.
+   *
+   * Scope: `messages:write`.
+   */
+  update(id: string, body: t.MessagePatch, options?: RequestOptions): Promise<t.Message> {
+    return this.api.call<t.Message>({ method: 'PATCH', path: `/v1/messages/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
+  }
+
+  /**
+   * Cancel a message
+   *
+   * Deliveries that wait end as `canceled`, without a report to the sender and with the event
+   * `delivery.canceled`. Those that have ended stay as they are; 409 if all of them have.
+   * A delivery that is being attempted has `pending_action` in the answer: it is done after that,
+   * unless the delivery ends with the attempt.
+   *
+   * Scope: `messages:write`.
+   */
+  cancel(id: string, options?: RequestOptions): Promise<t.ListDelivery> {
+    return this.api.call<t.ListDelivery>({ method: 'POST', path: `/v1/messages/${encodeURIComponent(id)}/cancel` }, options);
+  }
+
+  /**
    * List deliveries of a message
    *
    * One for each recipient, in order, with all attempts; always the whole list.
@@ -728,6 +824,19 @@ export class MessagesResource extends Resource {
   }
 
   /**
+   * Hold a message
+   *
+   * Deliveries that wait are not attempted until somebody releases them; event `delivery.held`.
+   * A delivery that is being attempted has `pending_action` in the answer: it is done after that,
+   * unless the delivery ends with the attempt.
+   *
+   * Scope: `messages:write`.
+   */
+  hold(id: string, options?: RequestOptions): Promise<t.ListDelivery> {
+    return this.api.call<t.ListDelivery>({ method: 'POST', path: `/v1/messages/${encodeURIComponent(id)}/hold` }, options);
+  }
+
+  /**
    * Download a message
    *
    * The octets as they go out, as RFC 5322 message.
@@ -736,6 +845,29 @@ export class MessagesResource extends Resource {
    */
   download(id: string, options?: RequestOptions): Promise<Response> {
     return this.api.download({ method: 'GET', path: `/v1/messages/${encodeURIComponent(id)}/raw` }, options);
+  }
+
+  /**
+   * Release a message
+   *
+   * Deliveries on hold go on when their time has come; event `delivery.released`.
+   *
+   * Scope: `messages:write`.
+   */
+  release(id: string, options?: RequestOptions): Promise<t.ListDelivery> {
+    return this.api.call<t.ListDelivery>({ method: 'POST', path: `/v1/messages/${encodeURIComponent(id)}/release` }, options);
+  }
+
+  /**
+   * Retry a message
+   *
+   * The next attempt of deliveries that wait is due now, also the first of scheduled ones. Those on
+   * hold stay so. It does not count as an attempt more than would have been made.
+   *
+   * Scope: `messages:write`.
+   */
+  retry(id: string, options?: RequestOptions): Promise<t.ListDelivery> {
+    return this.api.call<t.ListDelivery>({ method: 'POST', path: `/v1/messages/${encodeURIComponent(id)}/retry` }, options);
   }
 }
 
@@ -1216,6 +1348,7 @@ export class Resources {
   readonly accounts: AccountsResource;
   /** Keys of applications. */
   readonly apiKeys: ApiKeysResource;
+  readonly deliveries: DeliveriesResource;
   /** Domains that are served here. */
   readonly domains: DomainsResource;
   /** The event log: everything that happened, in order. */
@@ -1241,6 +1374,7 @@ export class Resources {
   constructor(api: Api) {
     this.accounts = new AccountsResource(api);
     this.apiKeys = new ApiKeysResource(api);
+    this.deliveries = new DeliveriesResource(api);
     this.domains = new DomainsResource(api);
     this.events = new EventsResource(api);
     this.eventTypes = new EventTypesResource(api);

@@ -4,7 +4,7 @@ export type ClientOptions = {
     baseUrl: `${string}://${string}` | (string & {});
 };
 
-export type Webhooks = OnDeliveryBouncedWebhookRequest | OnDeliveryComplainedWebhookRequest | OnDeliveryDeferredWebhookRequest | OnDeliveryDeliveredWebhookRequest | OnDeliveryExpandedWebhookRequest | OnDeliveryExpiredWebhookRequest | OnDeliveryFailedWebhookRequest | OnDeliveryRelayedWebhookRequest | OnDeliverySuppressedWebhookRequest | OnDeliveryUnrecognizedWebhookRequest | OnMailCreatedWebhookRequest | OnMailDeletedWebhookRequest | OnMailReceivedWebhookRequest | OnMailUpdatedWebhookRequest | OnMessageAcceptedWebhookRequest | OnMessageScheduledWebhookRequest | OnRecipientUnsubscribedWebhookRequest | OnSuppressionCreatedWebhookRequest | OnSuppressionDeletedWebhookRequest | OnWebhookDisabledWebhookRequest | OnWebhookTestWebhookRequest;
+export type Webhooks = OnDeliveryBouncedWebhookRequest | OnDeliveryCanceledWebhookRequest | OnDeliveryComplainedWebhookRequest | OnDeliveryDeferredWebhookRequest | OnDeliveryDeliveredWebhookRequest | OnDeliveryExpandedWebhookRequest | OnDeliveryExpiredWebhookRequest | OnDeliveryFailedWebhookRequest | OnDeliveryHeldWebhookRequest | OnDeliveryRelayedWebhookRequest | OnDeliveryReleasedWebhookRequest | OnDeliverySuppressedWebhookRequest | OnDeliveryUnrecognizedWebhookRequest | OnMailCreatedWebhookRequest | OnMailDeletedWebhookRequest | OnMailReceivedWebhookRequest | OnMailUpdatedWebhookRequest | OnMessageAcceptedWebhookRequest | OnMessageScheduledWebhookRequest | OnRecipientUnsubscribedWebhookRequest | OnSuppressionCreatedWebhookRequest | OnSuppressionDeletedWebhookRequest | OnWebhookDisabledWebhookRequest | OnWebhookTestWebhookRequest;
 
 /**
  * An account: mailboxes, addresses, keys and messages belong to it.
@@ -293,6 +293,10 @@ export type Delivery = {
      */
     id: string;
     /**
+     * The message.
+     */
+    message_id: string;
+    /**
      * Address of the envelope.
      */
     recipient: string;
@@ -318,6 +322,11 @@ export type Delivery = {
      */
     complained_at?: string | null;
     /**
+     * `cancel`, `fail`, `hold`, `release`, `retry` or `schedule`: asked for while an attempt is in
+     * progress. It is done when that attempt has ended, unless the delivery has ended with it.
+     */
+    pending_action?: string | null;
+    /**
      * Tries so far, in order.
      */
     attempts: Array<Attempt>;
@@ -335,6 +344,37 @@ export type DeliveryBouncedEvent = {
      * What happened.
      */
     type: 'delivery.bounced';
+    /**
+     * When it happened.
+     */
+    timestamp: string;
+    /**
+     * Version of the payload's shape.
+     */
+    api_version: string;
+    /**
+     * Position in the account's log, from 1, without gaps.
+     */
+    seq: number;
+    /**
+     * Whose event it is.
+     */
+    account_id: string;
+    data: DeliveryEventData;
+};
+
+/**
+ * Somebody canceled the delivery; it is not attempted any more.
+ */
+export type DeliveryCanceledEvent = {
+    /**
+     * Identifier, unique for ever; also `webhook-id`.
+     */
+    id: string;
+    /**
+     * What happened.
+     */
+    type: 'delivery.canceled';
     /**
      * When it happened.
      */
@@ -636,6 +676,37 @@ export type DeliveryFailedEvent = {
 };
 
 /**
+ * The delivery waits until somebody releases it.
+ */
+export type DeliveryHeldEvent = {
+    /**
+     * Identifier, unique for ever; also `webhook-id`.
+     */
+    id: string;
+    /**
+     * What happened.
+     */
+    type: 'delivery.held';
+    /**
+     * When it happened.
+     */
+    timestamp: string;
+    /**
+     * Version of the payload's shape.
+     */
+    api_version: string;
+    /**
+     * Position in the account's log, from 1, without gaps.
+     */
+    seq: number;
+    /**
+     * Whose event it is.
+     */
+    account_id: string;
+    data: DeliveryEventData;
+};
+
+/**
  * A smart host took the message.
  */
 export type DeliveryRelayedEvent = {
@@ -647,6 +718,37 @@ export type DeliveryRelayedEvent = {
      * What happened.
      */
     type: 'delivery.relayed';
+    /**
+     * When it happened.
+     */
+    timestamp: string;
+    /**
+     * Version of the payload's shape.
+     */
+    api_version: string;
+    /**
+     * Position in the account's log, from 1, without gaps.
+     */
+    seq: number;
+    /**
+     * Whose event it is.
+     */
+    account_id: string;
+    data: DeliveryEventData;
+};
+
+/**
+ * The delivery was on hold and goes on.
+ */
+export type DeliveryReleasedEvent = {
+    /**
+     * Identifier, unique for ever; also `webhook-id`.
+     */
+    id: string;
+    /**
+     * What happened.
+     */
+    type: 'delivery.released';
     /**
      * When it happened.
      */
@@ -2475,6 +2577,16 @@ export type MessageEventDelivery = {
 };
 
 /**
+ * A change of a message; what is left out stays as it is.
+ */
+export type MessagePatch = {
+    /**
+     * Not before this time, at most 60 days ahead; null: now.
+     */
+    scheduled_at?: string | null;
+};
+
+/**
  * A message was taken and waits for its time.
  */
 export type MessageScheduledEvent = {
@@ -3006,7 +3118,7 @@ export type Problem = {
 /**
  * Code of a problem. Later versions may have more.
  */
-export type ProblemCode = 'unauthenticated' | 'invalid_credentials' | 'credentials_expired' | 'login_disabled' | 'forbidden' | 'sender_not_allowed' | 'not_found' | 'already_exists' | 'in_use' | 'invalid_input' | 'unknown_recipient' | 'policy_rejected' | 'domain_disabled' | 'too_many_recipients' | 'message_too_large' | 'quota_exceeded' | 'rate_limited' | 'idempotency_key_reused' | 'idempotency_in_flight' | 'storage_full' | 'unavailable' | 'precondition_failed' | 'since_too_old' | 'internal' | 'unreadable_body' | 'method_not_allowed' | 'request_timeout' | 'body_too_large' | 'unsupported_media_type' | 'range_not_satisfiable';
+export type ProblemCode = 'unauthenticated' | 'invalid_credentials' | 'credentials_expired' | 'login_disabled' | 'forbidden' | 'sender_not_allowed' | 'not_found' | 'already_exists' | 'in_use' | 'invalid_input' | 'unknown_recipient' | 'policy_rejected' | 'domain_disabled' | 'too_many_recipients' | 'message_too_large' | 'quota_exceeded' | 'rate_limited' | 'idempotency_key_reused' | 'idempotency_in_flight' | 'storage_full' | 'unavailable' | 'precondition_failed' | 'since_too_old' | 'not_waiting' | 'internal' | 'unreadable_body' | 'method_not_allowed' | 'request_timeout' | 'body_too_large' | 'unsupported_media_type' | 'range_not_satisfiable';
 
 /**
  * One fault of a request.
@@ -4797,6 +4909,311 @@ export type GetApiKeyResponses = {
 };
 
 export type GetApiKeyResponse = GetApiKeyResponses[keyof GetApiKeyResponses];
+
+export type ListDeliveriesData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * `scheduled`, `queued`, `on_hold`, `deferred`, `relayed`, `delivered`, `expanded`,
+         * `suppressed`, `failed`, `canceled` or `expired`.
+         */
+        status?: string;
+        /**
+         * To this address.
+         */
+        recipient?: string;
+        /**
+         * To this domain.
+         */
+        domain?: string;
+        /**
+         * Taken at or after this time.
+         */
+        since?: string;
+        /**
+         * Taken before this time.
+         */
+        until?: string;
+        /**
+         * Size of the page, 1 to 200; 50 by default.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` or `prev_cursor` of another page of the same list.
+         */
+        cursor?: string;
+    };
+    url: '/v1/deliveries';
+};
+
+export type ListDeliveriesErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListDeliveriesError = ListDeliveriesErrors[keyof ListDeliveriesErrors];
+
+export type ListDeliveriesResponses = {
+    /**
+     * A page of deliveries
+     */
+    200: ListDelivery;
+};
+
+export type ListDeliveriesResponse = ListDeliveriesResponses[keyof ListDeliveriesResponses];
+
+export type GetDeliveryData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Delivery
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/deliveries/{id}';
+};
+
+export type GetDeliveryErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetDeliveryError = GetDeliveryErrors[keyof GetDeliveryErrors];
+
+export type GetDeliveryResponses = {
+    /**
+     * The delivery
+     */
+    200: Delivery;
+};
+
+export type GetDeliveryResponse = GetDeliveryResponses[keyof GetDeliveryResponses];
+
+export type CancelDeliveryData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Delivery
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/deliveries/{id}/cancel';
+};
+
+export type CancelDeliveryErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type CancelDeliveryError = CancelDeliveryErrors[keyof CancelDeliveryErrors];
+
+export type CancelDeliveryResponses = {
+    /**
+     * The delivery, as it is now
+     */
+    200: Delivery;
+};
+
+export type CancelDeliveryResponse = CancelDeliveryResponses[keyof CancelDeliveryResponses];
+
+export type FailDeliveryData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Delivery
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/deliveries/{id}/fail';
+};
+
+export type FailDeliveryErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type FailDeliveryError = FailDeliveryErrors[keyof FailDeliveryErrors];
+
+export type FailDeliveryResponses = {
+    /**
+     * The delivery, as it is now
+     */
+    200: Delivery;
+};
+
+export type FailDeliveryResponse = FailDeliveryResponses[keyof FailDeliveryResponses];
+
+export type RetryDeliveryData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Delivery
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/deliveries/{id}/retry';
+};
+
+export type RetryDeliveryErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type RetryDeliveryError = RetryDeliveryErrors[keyof RetryDeliveryErrors];
+
+export type RetryDeliveryResponses = {
+    /**
+     * The delivery, as it is now
+     */
+    200: Delivery;
+};
+
+export type RetryDeliveryResponse = RetryDeliveryResponses[keyof RetryDeliveryResponses];
 
 export type ListDomainsData = {
     body?: never;
@@ -7243,6 +7660,138 @@ export type GetMessageResponses = {
 
 export type GetMessageResponse = GetMessageResponses[keyof GetMessageResponses];
 
+export type UpdateMessageData = {
+    body: MessagePatch;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Message
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/messages/{id}';
+};
+
+export type UpdateMessageErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type UpdateMessageError = UpdateMessageErrors[keyof UpdateMessageErrors];
+
+export type UpdateMessageResponses = {
+    /**
+     * The message
+     */
+    200: Message;
+};
+
+export type UpdateMessageResponse = UpdateMessageResponses[keyof UpdateMessageResponses];
+
+export type CancelMessageData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Message
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/messages/{id}/cancel';
+};
+
+export type CancelMessageErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type CancelMessageError = CancelMessageErrors[keyof CancelMessageErrors];
+
+export type CancelMessageResponses = {
+    /**
+     * All deliveries, as they are now
+     */
+    200: ListDelivery;
+};
+
+export type CancelMessageResponse = CancelMessageResponses[keyof CancelMessageResponses];
+
 export type ListMessageDeliveriesData = {
     body?: never;
     headers?: {
@@ -7368,6 +7917,62 @@ export type ListMessageEventsResponses = {
 
 export type ListMessageEventsResponse = ListMessageEventsResponses[keyof ListMessageEventsResponses];
 
+export type HoldMessageData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Message
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/messages/{id}/hold';
+};
+
+export type HoldMessageErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type HoldMessageError = HoldMessageErrors[keyof HoldMessageErrors];
+
+export type HoldMessageResponses = {
+    /**
+     * All deliveries, as they are now
+     */
+    200: ListDelivery;
+};
+
+export type HoldMessageResponse = HoldMessageResponses[keyof HoldMessageResponses];
+
 export type DownloadMessageData = {
     body?: never;
     headers?: {
@@ -7427,6 +8032,118 @@ export type DownloadMessageResponses = {
 };
 
 export type DownloadMessageResponse = DownloadMessageResponses[keyof DownloadMessageResponses];
+
+export type ReleaseMessageData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Message
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/messages/{id}/release';
+};
+
+export type ReleaseMessageErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ReleaseMessageError = ReleaseMessageErrors[keyof ReleaseMessageErrors];
+
+export type ReleaseMessageResponses = {
+    /**
+     * All deliveries, as they are now
+     */
+    200: ListDelivery;
+};
+
+export type ReleaseMessageResponse = ReleaseMessageResponses[keyof ReleaseMessageResponses];
+
+export type RetryMessageData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Message
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/messages/{id}/retry';
+};
+
+export type RetryMessageErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type RetryMessageError = RetryMessageErrors[keyof RetryMessageErrors];
+
+export type RetryMessageResponses = {
+    /**
+     * All deliveries, as they are now
+     */
+    200: ListDelivery;
+};
+
+export type RetryMessageResponse = RetryMessageResponses[keyof RetryMessageResponses];
 
 export type GetQueueData = {
     body?: never;
@@ -9561,6 +10278,18 @@ export type OnDeliveryBouncedWebhookRequest = {
 /**
  * The event.
  */
+export type OnDeliveryCanceledWebhookPayload = DeliveryCanceledEvent;
+
+export type OnDeliveryCanceledWebhookRequest = {
+    body: OnDeliveryCanceledWebhookPayload;
+    key: 'delivery.canceled';
+    path?: never;
+    query?: never;
+};
+
+/**
+ * The event.
+ */
 export type OnDeliveryComplainedWebhookPayload = DeliveryComplainedEvent;
 
 export type OnDeliveryComplainedWebhookRequest = {
@@ -9633,11 +10362,35 @@ export type OnDeliveryFailedWebhookRequest = {
 /**
  * The event.
  */
+export type OnDeliveryHeldWebhookPayload = DeliveryHeldEvent;
+
+export type OnDeliveryHeldWebhookRequest = {
+    body: OnDeliveryHeldWebhookPayload;
+    key: 'delivery.held';
+    path?: never;
+    query?: never;
+};
+
+/**
+ * The event.
+ */
 export type OnDeliveryRelayedWebhookPayload = DeliveryRelayedEvent;
 
 export type OnDeliveryRelayedWebhookRequest = {
     body: OnDeliveryRelayedWebhookPayload;
     key: 'delivery.relayed';
+    path?: never;
+    query?: never;
+};
+
+/**
+ * The event.
+ */
+export type OnDeliveryReleasedWebhookPayload = DeliveryReleasedEvent;
+
+export type OnDeliveryReleasedWebhookRequest = {
+    body: OnDeliveryReleasedWebhookPayload;
+    key: 'delivery.released';
     path?: never;
     query?: never;
 };
