@@ -91,13 +91,20 @@ impl<T> New<T> {
     pub(crate) fn accepted(self) -> Self {
         Self { status: StatusCode::ACCEPTED, ..self }
     }
+
+    /// The same as 200 and without a place: shown, not created.
+    pub(crate) fn shown(self) -> Self {
+        Self { status: StatusCode::OK, location: String::new(), ..self }
+    }
 }
 
 impl<T: Serialize> IntoResponse for New<T> {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body)).into_response();
         let headers = response.headers_mut();
-        if let Ok(location) = HeaderValue::from_str(&self.location) {
+        if !self.location.is_empty()
+            && let Ok(location) = HeaderValue::from_str(&self.location)
+        {
             headers.insert(header::LOCATION, location);
         }
         if self.replayed {

@@ -1,4 +1,5 @@
-//! The load generator: so many connections that each post one message after the other.
+//! The load generator: so many connections that each post one message, or one batch of them, after
+//! the other.
 //!
 //! A closed loop: a connection posts its next message when the one before is answered. Or at a given
 //! rate: then a latency counts from the moment at which the message was due, so that waiting for a
@@ -53,6 +54,8 @@ pub(crate) struct Load {
     pub size: usize,
     /// How many connections.
     pub concurrency: usize,
+    /// Messages of one request; none: each is posted alone.
+    pub batch: Option<u64>,
     /// Messages a second; none: as fast as they are answered.
     pub rate: Option<f64>,
     /// When it ends.
@@ -64,7 +67,7 @@ pub(crate) struct Load {
 /// What a run showed.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Messages answered with 202.
+    /// Messages that were taken.
     pub accepted: u64,
     /// Other answers by status; 0 stands for a broken connection.
     pub refused: BTreeMap<u16, u64>,
@@ -110,24 +113,41 @@ impl Load {
         Ok(total)
     }
 
-    /// Writes the request body around the text, which is JSON already.
+    /// Where requests go.
+    const fn path(&self) -> &'static str {
+        match self.batch {
+            Some(_) => "/v1/messages/batch",
+            None => "/v1/messages",
+        }
+    }
+
+    /// The body of one request, beginning with the message `number`.
     fn body(&self, number: u64, text: &str) -> Bytes {
+        let Some(batch) = self.batch else { return Bytes::from(self.message(number, text)) };
+        let messages: Vec<String> =
+            (number..number + batch).map(|number| self.message(number, text)).collect();
+        Bytes::from(format!("{{\"messages\":[{}]}}", messages.join(",")))
+    }
+
+    /// Writes a message around the text, which is JSON already.
+    fn message(&self, number: u64, text: &str) -> String {
         let domain = match self.recipients {
             Recipients::Sink => format!("d{}.{}", number % DOMAINS, dns::ZONE),
             Recipients::Dead => dns::DEAD_DOMAIN.to_owned(),
         };
         let from = &self.sender.from;
-        Bytes::from(format!(
+        format!(
             "{{\"from\":\"Bench <{from}>\",\"to\":[\"u{number}@{domain}\"],\
              \"subject\":\"Message {number}\",\"text\":{text}}}"
-        ))
+        )
     }
 }
 
 impl Shared {
     /// Waits until the next message is due; gives its number and that moment.
     async fn next(&self) -> Option<(u64, Instant)> {
-        let turn = self.posted.fetch_add(1, Ordering::Relaxed);
+        let messages = self.load.batch.unwrap_or(1);
+        let turn = self.posted.fetch_add(messages, Ordering::Relaxed);
         let due = self.load.rate.map(|rate| {
             let turn = f64::from(u32::try_from(turn).unwrap_or(u32::MAX));
             self.started + Duration::from_secs_f64(turn / rate)
@@ -139,7 +159,7 @@ impl Shared {
             Until::Elapsed(time) => self.started.elapsed() >= time,
             Until::Posted(count) => turn >= count,
         };
-        let number = || NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = || NEXT.fetch_add(messages, Ordering::Relaxed);
         (!over).then(|| (number(), due.unwrap_or_else(Instant::now)))
     }
 }
@@ -149,11 +169,20 @@ async fn work(shared: Arc<Shared>, mut connection: Connection) -> Result<Outcome
     let load = &shared.load;
     while let Some((number, due)) = shared.next().await {
         let body = load.body(number, &shared.text);
-        let answer = connection.call(Method::POST, "/v1/messages", &load.sender.key, body).await;
+        let answer = connection.call(Method::POST, load.path(), &load.sender.key, body).await;
         match answer {
             Ok((StatusCode::ACCEPTED, _)) => {
                 outcome.accepted += 1;
                 outcome.latencies.record(due.elapsed());
+            }
+            Ok((StatusCode::OK, body)) => {
+                let accepted = accepted(&body);
+                outcome.accepted += accepted;
+                outcome.latencies.record(due.elapsed());
+                let refused = load.batch.unwrap_or_default().saturating_sub(accepted);
+                if refused > 0 {
+                    *outcome.refused.entry(422).or_default() += refused;
+                }
             }
             Ok((status, _)) => {
                 *outcome.refused.entry(status.as_u16()).or_default() += 1;
@@ -167,6 +196,14 @@ async fn work(shared: Arc<Shared>, mut connection: Connection) -> Result<Outcome
         }
     }
     Ok(outcome)
+}
+
+/// The number that the answer to a batch begins with: reading all of it would take time from the
+/// server.
+fn accepted(body: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(body.get(..body.len().min(64)).unwrap_or_default());
+    let number = text.strip_prefix("{\"accepted_count\":").and_then(|rest| rest.split(',').next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// Makes text of the given size in lines of ordinary length, as a JSON string.
@@ -222,6 +259,7 @@ mod tests {
             sender,
             size: 2048,
             concurrency: 4,
+            batch: None,
             rate: None,
             until: Until::Posted(20),
             recipients: Recipients::Sink,
@@ -231,5 +269,11 @@ mod tests {
         .unwrap();
         assert_eq!(outcome.accepted, 10);
         assert_eq!(outcome.refused, BTreeMap::from([(503, 10)]));
+    }
+
+    #[test]
+    fn the_count_of_a_batch_is_found() {
+        assert_eq!(accepted(b"{\"accepted_count\":498,\"refused_count\":2,\"data\":[]}"), 498);
+        assert_eq!(accepted(b"{}"), 0);
     }
 }

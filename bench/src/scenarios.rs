@@ -22,6 +22,10 @@ use crate::webhooks::Endpoints;
 
 const SMALL: usize = 2048;
 const LARGE: usize = 51_200;
+/// Messages of a batch.
+const BATCH: u64 = 500;
+/// How many connections post batches.
+const BATCHES_AT_ONCE: [usize; 2] = [1, 4];
 /// The concurrency at which delivery and ratios are measured.
 const USUAL: usize = 64;
 /// How long the sink may see nothing before we call messages lost.
@@ -127,6 +131,7 @@ impl Bench {
         }))?;
         self.warm_up().await?;
         let before = self.accept_all().await?;
+        let batches = self.accept_batches().await?;
         let rsa = self.deliver("rsa-2048", &self.rsa).await?;
         let ed25519 = self.deliver("ed25519", &self.ed25519).await?;
         let both = self.deliver("both", &self.both).await?;
@@ -144,6 +149,7 @@ impl Bench {
         ratio("deliver_ed25519_to_rsa", ed25519.per_second / rsa.per_second.max(1.0), "")?;
         ratio("deliver_rsa_to_1500", rsa.per_second / 1500.0, ">= 1")?;
         ratio("deliver_ed25519_to_3500", ed25519.per_second / 3500.0, ">= 1")?;
+        ratio("accept_batch_to_8000", batches / 8000.0, ">= 1")?;
         ratio("accept_p99_rsa_to_60_ms", rsa.accept_p99 / 60.0, "<= 1")?;
         ratio("accept_p99_ed25519_to_60_ms", ed25519.accept_p99 / 60.0, "<= 1")?;
         let runs = [rsa, ed25519, both, later];
@@ -188,6 +194,7 @@ impl Bench {
             sender: sender.clone(),
             size,
             concurrency,
+            batch: None,
             rate: None,
             until: Until::Elapsed(self.plan.each),
             recipients: Recipients::Sink,
@@ -229,6 +236,17 @@ impl Bench {
             }
         }
         Ok(usual)
+    }
+
+    /// Batches of the largest size, while what was taken is delivered. Returns messages a second.
+    async fn accept_batches(&self) -> Result<f64> {
+        let mut best: f64 = 0.0;
+        for concurrency in BATCHES_AT_ONCE {
+            let load = self.load(&self.ed25519, SMALL, concurrency);
+            let (outcome, _) = self.run_and_drain(Load { batch: Some(BATCH), ..load }).await?;
+            best = best.max(accept_line("accept_batch_of_500", SMALL, concurrency, outcome)?);
+        }
+        Ok(best)
     }
 
     async fn deliver(&self, dkim: &str, sender: &Sender) -> Result<Delivered> {

@@ -67,6 +67,8 @@ kinds! {
     Audit = "aud";
     /// A node of the installation.
     Node = "nod";
+    /// A template of messages.
+    Template = "tpl";
 }
 
 /// Identifier of a `K`.

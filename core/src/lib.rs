@@ -37,6 +37,7 @@ pub mod sandbox;
 pub mod scope;
 pub mod spool;
 pub mod suppressions;
+pub mod templates;
 mod text;
 pub mod threads;
 pub mod time;

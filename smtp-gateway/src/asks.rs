@@ -298,6 +298,7 @@ impl Asks {
             mail_from: Some(mail_from),
             recipients,
             content: Content::Raw(data),
+            template: None,
             options,
         };
         let submitted = messages::submit(&self.cx()?, new).await?;

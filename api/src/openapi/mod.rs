@@ -18,6 +18,7 @@ const TAGS: &[(&str, &str)] = &[
     ("webhooks", "Events, sent to your server."),
     ("queue", "The outgoing queue."),
     ("suppressions", "Recipients that are not written to, and unsubscribing."),
+    ("templates", "Stored templates of messages, in versions."),
     ("mail", "Mailboxes and the mail in them."),
     ("sandbox", "Outgoing mail that never leaves the server: for development and tests."),
     ("domains", "Domains that are served here."),

@@ -7,14 +7,19 @@ mod codes;
 mod faults;
 mod pages;
 
-use std::{any::Any, fmt::Write as _, sync::Arc, time::Duration};
+use std::{any::Any, borrow::Cow, fmt::Write as _, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use posthouse_core::{Code, Error, FieldError, Id, error::BoxError, id::Request};
+use posthouse_core::{
+    Code, Error, FieldError, Id,
+    error::BoxError,
+    id::Request,
+    messages::{Refusal, RefusedField},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -72,6 +77,33 @@ pub(crate) struct ProblemBody {
     errors: Vec<ProblemFault>,
 }
 
+impl ProblemBody {
+    /// Why one message of several is refused.
+    pub(crate) fn of_refusal(refusal: Refusal, request_id: Id<Request>) -> Self {
+        let code = ProblemCode::find(&refusal.code).unwrap_or(ProblemCode::Core(Code::Internal));
+        let fault = |fault: RefusedField| ProblemFault {
+            pointer: fault.pointer,
+            code: fault.code.into(),
+            detail: fault.detail,
+        };
+        Self {
+            r#type: format!("/problems/{}", code.as_str()),
+            title: code.title(),
+            status: code.status().as_u16(),
+            detail: refusal.detail,
+            code: code.as_str(),
+            request_id,
+            retryable: code.retryable(),
+            errors: refusal.faults.into_iter().take(MAX_FAULTS).map(fault).collect(),
+        }
+    }
+
+    /// HTTP status.
+    pub(crate) const fn status(&self) -> u16 {
+        self.status
+    }
+}
+
 /// One fault of a request.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ProblemFault)]
@@ -81,7 +113,7 @@ pub(crate) struct ProblemFault {
     pointer: String,
     /// Stable code for programs.
     #[schema(value_type = String, example = "invalid_address")]
-    code: &'static str,
+    code: Cow<'static, str>,
     /// What is wrong and what to do, for people.
     #[schema(example = "the address has no @")]
     detail: String,
@@ -130,11 +162,20 @@ impl Problem {
         self.code.status()
     }
 
+    /// The same about one message of several.
+    pub(crate) fn into_refusal(self) -> Refusal {
+        Refusal {
+            code: self.code.as_str().to_owned(),
+            detail: self.detail,
+            faults: self.errors.into_iter().take(MAX_FAULTS).map(RefusedField::from).collect(),
+        }
+    }
+
     /// Pointers and codes of the faults as they go out.
     #[cfg(test)]
     pub(crate) fn told(&self) -> Vec<(String, &'static str)> {
-        let body = self.body("req_01k6h3v9x8e7ktq2w5m4n1r0sa".parse().unwrap());
-        body.errors.into_iter().map(|fault| (fault.pointer, fault.code)).collect()
+        let told = self.errors.iter().take(MAX_FAULTS);
+        told.map(|fault| (fault.pointer.clone(), fault.code)).collect()
     }
 
     /// Whether the body could not be read at all.
@@ -157,7 +198,7 @@ impl Problem {
     fn body(&self, request_id: Id<Request>) -> ProblemBody {
         let errors = self.errors.iter().take(MAX_FAULTS).map(|error| ProblemFault {
             pointer: error.pointer.clone(),
-            code: error.code,
+            code: error.code.into(),
             detail: error.detail.clone(),
         });
         ProblemBody {

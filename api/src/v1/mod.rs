@@ -20,6 +20,8 @@ mod stream;
 mod suppression_files;
 mod suppression_shapes;
 mod suppressions;
+mod template_shapes;
+mod templates;
 mod threads;
 mod webhook_calls;
 mod webhook_docs;
@@ -49,6 +51,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(webhook_statistics::router())
         .merge(queue::router())
         .merge(suppressions::router())
+        .merge(templates::router())
         .merge(mailboxes::router())
         .merge(mail::router())
         .merge(mail_show::router())

@@ -1,6 +1,6 @@
 //! The bodies of administration: faults of shape never hide those of the content.
 
-use super::{accounts, api_keys, domains, webhook_replays, webhook_secrets, webhooks};
+use super::{accounts, api_keys, domains, templates, webhook_replays, webhook_secrets, webhooks};
 use crate::{
     extract::{Input, Parsed, parse_json, survives_wrong_types},
     problem::Problem,
@@ -17,6 +17,11 @@ fn the_rest_of_a_body_is_read_whatever_is_wrong() {
     survives_wrong_types::<webhooks::WebhookPatchBody>();
     survives_wrong_types::<webhook_replays::NewReplayBody>();
     survives_wrong_types::<webhook_secrets::RotationBody>();
+    survives_wrong_types::<templates::NewTemplateBody>();
+    survives_wrong_types::<templates::NewVersionBody>();
+    survives_wrong_types::<templates::TemplatePatchBody>();
+    survives_wrong_types::<templates::PublishBody>();
+    survives_wrong_types::<templates::RenderBody>();
 }
 
 fn told<T: Input>(text: &str) -> Vec<(String, &'static str)> {

@@ -158,7 +158,7 @@ fn message(new: NewAnswer, mut draft: Draft) -> NewMessage {
     let everybody = draft.to.iter().chain(&draft.cc).chain(&new.bcc);
     let recipients = everybody.map(|named| named.address.clone()).collect();
     let content = Content::Composed(Box::new(draft));
-    NewMessage { mail_from: None, recipients, content, options: new.options }
+    NewMessage { mail_from: None, recipients, content, template: None, options: new.options }
 }
 
 /// Text and HTML of an answer.

@@ -1,5 +1,6 @@
 //! Outgoing messages: taking them, and looking at what became of them.
 
+mod batch;
 mod prepare;
 mod read;
 pub(crate) mod store;
@@ -13,12 +14,17 @@ use posthouse_mail::{address::Address, compose::Draft};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub use batch::{MAX_BATCH, Outcome, Refusal, RefusedField, batch_faults, submit_batch};
+pub(crate) use prepare::CORES;
 pub use prepare::check::faults;
 pub use read::{deliveries, find, list, raw};
 pub(crate) use submit::submit_marking;
-pub use submit::{check_recipient, check_sender, submit};
+pub use submit::{Rehearsal, check_recipient, check_sender, rehearse, submit};
 
-use crate::id::{self, Delivery, Id};
+use crate::{
+    id::{self, Delivery, Id},
+    templates::TemplateUse,
+};
 
 /// Most recipients of one message.
 pub const MAX_RECIPIENTS: usize = 1000;
@@ -35,6 +41,8 @@ pub struct NewMessage {
     pub recipients: Vec<Address>,
     /// What to send.
     pub content: Content,
+    /// Gives subject, text and HTML of what is composed.
+    pub template: Option<TemplateUse>,
     /// How to send it.
     pub options: Options,
 }
@@ -72,16 +80,43 @@ pub struct Options {
     pub save_to_sent: bool,
     /// Goes to the sandbox, never out.
     pub sandbox: bool,
+    /// Everything is checked and composed, but nothing is stored and nothing goes out.
+    pub dry_run: bool,
+    /// The caller's kind of mail, such as `bulk`.
+    pub stream: Option<String>,
+    /// Whether a TLS connection is needed (RFC 8689); none: as the recipient's domain wants.
+    pub require_tls: Option<bool>,
+    /// What a recipient on the suppression list means.
+    pub on_suppressed: OnSuppressed,
     /// The recipient can unsubscribe by a link in the header.
     pub unsubscribe: Option<Unsubscribe>,
     /// How it came, for the Received field.
     pub protocol: Protocol,
 }
 
+impl Options {
+    /// The topic that suppressions are asked about: the one of the link, or else the stream.
+    pub fn topic(&self) -> Option<&str> {
+        let topic = self.unsubscribe.as_ref().and_then(|wish| wish.topic.as_deref());
+        topic.or(self.stream.as_deref())
+    }
+}
+
+/// What to do when a recipient is on the suppression list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnSuppressed {
+    /// The others get the message.
+    #[default]
+    Skip,
+    /// The message is refused.
+    Refuse,
+}
+
 /// What the recipient of a message can unsubscribe from.
 #[derive(Debug, Clone, Default)]
 pub struct Unsubscribe {
-    /// Messages of this topic, which is also the message's own; none: all messages of the account.
+    /// Messages of this topic, which is also the message's own; none: those of the stream if there is
+    /// one, else all messages of the account.
     pub topic: Option<String>,
 }
 
@@ -115,6 +150,9 @@ pub struct Submission {
     pub size_bytes: u64,
     /// It goes to the sandbox.
     pub sandbox: bool,
+    /// Nothing was stored, and nothing goes out.
+    #[serde(default)]
+    pub dry_run: bool,
     /// Not before this time.
     #[serde(with = "crate::time::millis::option")]
     pub scheduled_at: Option<OffsetDateTime>,
@@ -157,6 +195,10 @@ pub struct Message {
     pub tags: serde_json::Value,
     /// The caller's metadata (JSON object).
     pub metadata: serde_json::Value,
+    /// The caller's kind of mail.
+    pub stream: Option<String>,
+    /// Whether a TLS connection is needed; none: as the recipient's domain wants.
+    pub require_tls: Option<bool>,
     /// It went to the sandbox.
     pub sandbox: bool,
     /// The content is still there.
@@ -230,6 +272,8 @@ pub struct MessageFilter {
     pub to: Option<String>,
     /// One of the tags.
     pub tag: Option<String>,
+    /// The stream.
+    pub stream: Option<String>,
     /// Status of one of the deliveries.
     pub status: Option<String>,
     /// Taken at or after this time.

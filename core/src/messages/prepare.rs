@@ -2,6 +2,7 @@
 
 pub(super) mod check;
 mod content;
+mod known;
 mod unsubscribe;
 
 use std::{
@@ -19,25 +20,30 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
+pub(super) use self::known::Known;
 use super::{
-    NewMessage, Options, Protocol, ReversePath, Submission, SubmittedDelivery, writer::Prepared,
+    Content, NewMessage, OnSuppressed, Options, Protocol, ReversePath, Submission,
+    SubmittedDelivery, writer::Prepared,
 };
 use crate::{
     accounts::DomainInfo,
     cx::Cx,
-    error::{Error, Result},
+    error::{Error, FieldError, Result},
     events::{DeliveryRef, EventKind, MessageEvent, NewEvent},
     id::{self, Id},
     mails::{self, NewMail, Origin},
-    queue::{self, Entry, millis},
+    queue::{self, Entry, millis, shards::Lease},
     trace::Traced,
 };
 
 /// Signatures end this long after signing (F2).
 const SIGNATURE_LIFE: time::Duration = time::Duration::hours(72);
 
+/// Header field of a message that goes out without TLS rather than not at all (RFC 8689 §3).
+const TLS_REQUIRED: &str = "TLS-Required";
+
 /// As many messages are composed and signed at a time as there are cores.
-static CORES: LazyLock<Semaphore> =
+pub(crate) static CORES: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
 
 /// What is known of the sender after the checks.
@@ -61,15 +67,37 @@ pub(super) struct Finished {
     pub eight_bit: bool,
 }
 
-/// Checks `new` and makes everything that the writer needs.
-pub(super) async fn prepare(cx: &Cx, mut new: NewMessage) -> Result<Prepared> {
-    let inspected = check::require_no_faults(cx, &new)?;
+/// A message that may go out, as it would.
+pub(super) struct Made {
+    pub submission: Submission,
+    pub finished: Finished,
+    /// Recipients that are on the suppression list, if that was asked.
+    pub suppressed: Vec<String>,
+    /// The domain has keys that signed it.
+    pub is_signed: bool,
+    sender: Sender,
+    lease: Lease,
+    entries: Vec<Entry>,
+    options: Options,
+}
+
+/// Checks `new` and composes it. Stores nothing.
+pub(super) async fn make(cx: &Cx, mut new: NewMessage, known: &Known) -> Result<Made> {
+    let mut inspected = check::require_no_faults(cx, &new)?;
+    if new.template.is_some() {
+        known.fill_in(&mut new).await?;
+        inspected = check::require_no_faults(cx, &new).map_err(of_template)?;
+    }
     let sender = check::sender(cx, &new, inspected.as_ref()).await?;
+    let suppressed = known.suppressed(&new);
+    if new.options.on_suppressed == OnSuppressed::Refuse {
+        Error::unless_empty(known::faults(&new, &suppressed))?;
+    }
     let duplicates = remove_duplicates(&mut new.recipients);
     let lease = cx.platform().queue().shards.pick()?;
     let NewMessage { recipients, mut content, options, .. } = new;
     let id = Id::in_shard(cx.now(), lease.shard);
-    unsubscribe::add_fields(cx, id, &recipients, &options, &mut content)?;
+    add_fields(cx, id, &recipients, &options, &mut content)?;
     let job = content::Job {
         trace: cx.platform().trace_key().seal(Traced::Message(id))?,
         now: cx.now(),
@@ -80,18 +108,40 @@ pub(super) async fn prepare(cx: &Cx, mut new: NewMessage) -> Result<Prepared> {
         inspected,
     };
     let finished = finish(cx, job, content, options.protocol.clone()).await?;
-    let blob = cx.platform().blobs().prepare(cx.account(), finished.body.clone()).await?;
-    let sent_copy = if options.save_to_sent {
-        Some(sent_copy(cx, id, &finished, blob.clone()).await?)
-    } else {
-        None
-    };
     let (mut submission, entries) = rows(cx, id, &recipients, &options);
     submission.duplicates = duplicates;
     submission.size_bytes = size(&finished);
     submission.internet_message_id.clone_from(&finished.internet_message_id);
     submission.sandbox =
         options.sandbox || cx.actor().sandbox || cx.platform().config().delivery.sandbox;
+    submission.dry_run = options.dry_run;
+    let suppressed = suppressed.into_iter().map(|(_, recipient)| recipient).collect();
+    let is_signed = !sender.domain.signers.is_empty();
+    Ok(Made { submission, finished, suppressed, is_signed, sender, lease, entries, options })
+}
+
+/// Faults in what a template became: the request has no such fields.
+fn of_template(error: Error) -> Error {
+    let Error::InvalidInput(faults) = error else { return error };
+    let moved = |fault: FieldError| match fault.pointer.as_str() {
+        "/subject" | "/text" | "/html" => {
+            let detail = format!("{} of the template: {}", fault.pointer, fault.detail);
+            FieldError { pointer: "/template/variables".to_owned(), detail, ..fault }
+        }
+        _ => fault,
+    };
+    Error::InvalidInput(faults.into_iter().map(moved).collect())
+}
+
+/// Makes everything that the writer needs.
+pub(super) async fn prepare(cx: &Cx, made: Made) -> Result<Prepared> {
+    let Made { submission, finished, sender, lease, entries, options, .. } = made;
+    let blob = cx.platform().blobs().prepare(cx.account(), finished.body.clone()).await?;
+    let sent_copy = if options.save_to_sent {
+        Some(sent_copy(cx, submission.id, &finished, blob.clone()).await?)
+    } else {
+        None
+    };
     let tags = json(&options.tags)?;
     let metadata = json(&options.metadata)?;
     let event = accepted_event(cx, &submission, &finished, (&tags, &metadata), &sender.mail_from);
@@ -107,17 +157,35 @@ pub(super) async fn prepare(cx: &Cx, mut new: NewMessage) -> Result<Prepared> {
         event,
         sent_copy,
         mark: None,
-        idempotency: None,
+        stream: options.stream,
+        require_tls: options.require_tls,
         message: Arc::new(message(cx, &submission, finished, sender.mail_from, (tags, metadata))),
         submission,
     })
+}
+
+/// Header fields that follow from how it is sent, under the signatures.
+fn add_fields(
+    cx: &Cx,
+    id: Id<id::Message>,
+    recipients: &[Address],
+    options: &Options,
+    content: &mut Content,
+) -> Result<()> {
+    unsubscribe::add_fields(cx, id, recipients, options, content)?;
+    if let Content::Composed(draft) = content
+        && options.require_tls == Some(false)
+    {
+        draft.headers.push((TLS_REQUIRED.to_owned(), "No".to_owned()));
+    }
+    Ok(())
 }
 
 /// Composes and signs on a thread of its own, as many at a time as there are cores.
 async fn finish(
     cx: &Cx,
     job: content::Job,
-    content: super::Content,
+    content: Content,
     protocol: Protocol,
 ) -> Result<Finished> {
     let _permit = CORES.acquire().await.map_err(Error::internal)?;
@@ -183,8 +251,7 @@ fn rows(
 ) -> (Submission, Vec<Entry>) {
     let now = cx.now();
     let status = if options.scheduled_at.is_some() { "scheduled" } else { "queued" };
-    let topic = options.unsubscribe.as_ref().and_then(|wish| wish.topic.as_deref());
-    let topic: Option<Arc<str>> = topic.map(Arc::from);
+    let topic: Option<Arc<str>> = options.topic().map(Arc::from);
     let mut deliveries = Vec::with_capacity(recipients.len());
     let mut entries = Vec::with_capacity(recipients.len());
     for (number, recipient) in (1_u16..).zip(recipients) {
@@ -208,6 +275,7 @@ fn rows(
         duplicates: Vec::new(),
         size_bytes: 0,
         sandbox: false,
+        dry_run: false,
         scheduled_at: options.scheduled_at,
         created_at: now,
     };

@@ -33,17 +33,19 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[&Prepared]) -> Resul
     let sandbox: Vec<bool> = rows.iter().map(|row| row.message.sandbox).collect();
     let tags: Vec<&str> = rows.iter().map(|row| row.message.tags.get()).collect();
     let metadata: Vec<&str> = rows.iter().map(|row| row.message.metadata.get()).collect();
+    let streams: Vec<Option<&str>> = rows.iter().map(|row| row.stream.as_deref()).collect();
+    let require_tls: Vec<Option<bool>> = rows.iter().map(|row| row.require_tls).collect();
     sqlx::query!(
         "INSERT INTO messages (account_id, message_id, created_at, door, mail_from, header_from,
              subject, internet_message_id, size_bytes, recipients, blob_hash, prefix, smtputf8,
-             eight_bit, sandbox, tags, metadata)
+             eight_bit, sandbox, tags, metadata, stream, require_tls)
          SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16::json,
-             c17::json
+             c17::json, c18, c19
          FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[],
              $6::text[], $7::text[], $8::text[], $9::bigint[], $10::integer[], $11::bytea[],
              $12::bytea[], $13::boolean[], $14::boolean[], $15::boolean[], $16::text[],
-             $17::text[]) AS new (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14,
-             c15, c16, c17)",
+             $17::text[], $18::text[], $19::boolean[]) AS new (c1, c2, c3, c4, c5, c6, c7, c8, c9,
+             c10, c11, c12, c13, c14, c15, c16, c17, c18, c19)",
         &accounts,
         &ids,
         &times,
@@ -60,7 +62,9 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[&Prepared]) -> Resul
         &eight_bit,
         &sandbox,
         &tags as &[&str],
-        &metadata as &[&str]
+        &metadata as &[&str],
+        &streams as &[Option<&str>],
+        &require_tls as &[Option<bool>]
     )
     .execute(conn)
     .await?;
@@ -78,6 +82,8 @@ pub(super) struct Row {
     recipients: i32,
     tags: serde_json::Value,
     metadata: serde_json::Value,
+    stream: Option<String>,
+    require_tls: Option<bool>,
     sandbox: bool,
     has_content: bool,
     created_at: OffsetDateTime,
@@ -96,6 +102,8 @@ impl From<Row> for Message {
             recipients: row.recipients,
             tags: row.tags,
             metadata: row.metadata,
+            stream: row.stream,
+            require_tls: row.require_tls,
             sandbox: row.sandbox,
             has_content: row.has_content,
             created_at: row.created_at,
@@ -111,7 +119,7 @@ pub(crate) async fn find(
     let row = sqlx::query_as!(
         Row,
         r#"SELECT message_id, internet_message_id, door, mail_from, header_from, subject,
-             size_bytes, recipients, tags, metadata, sandbox,
+             size_bytes, recipients, tags, metadata, stream, require_tls, sandbox,
              blob_hash IS NOT NULL AS "has_content!", created_at
          FROM messages WHERE account_id = $1 AND message_id = $2"#,
         account.uuid(),
@@ -180,7 +188,7 @@ pub(super) async fn list(
         keyset,
         Row,
         r#"SELECT message_id, internet_message_id, door, mail_from, header_from, subject,
-             size_bytes, recipients, tags, metadata, sandbox,
+             size_bytes, recipients, tags, metadata, stream, require_tls, sandbox,
              blob_hash IS NOT NULL AS "has_content!", created_at
          FROM messages AS m WHERE account_id = $3
            AND ($4::text IS NULL OR left(internet_message_id, 200) = left($4, 200)
@@ -189,6 +197,7 @@ pub(super) async fn list(
            AND ($6::text IS NULL OR tags::jsonb ? $6)
            AND ($7::uuid IS NULL OR message_id >= $7)
            AND ($8::uuid IS NULL OR message_id < $8)
+           AND ($11::text IS NULL OR stream = $11)
            AND ($9::text IS NULL AND $10::text IS NULL
              OR EXISTS (SELECT 1 FROM deliveries AS d WHERE d.account_id = $3
                AND d.delivery_id BETWEEN m.message_id
@@ -210,5 +219,6 @@ pub(super) async fn list(
         until as Option<Uuid>,
         filter.to,
         filter.status,
+        filter.stream,
     ))
 }

@@ -2,7 +2,10 @@
 
 use posthouse_mail::address::Address;
 
-use super::{NewMessage, ReversePath, Submission, prepare};
+use super::{
+    NewMessage, ReversePath, Submission,
+    prepare::{self, Known},
+};
 use crate::{
     cx::Cx,
     error::{Error, Result},
@@ -31,15 +34,26 @@ pub(crate) async fn submit_marking(
 
 async fn submit_with(cx: &Cx, new: NewMessage, mark: Option<Mark>) -> Result<Created<Submission>> {
     cx.require(Scope::Send)?;
+    if new.options.dry_run {
+        return Ok(Created::fresh(rehearse(cx, new).await?.submission));
+    }
     let slot = match idempotency::begin(cx).await? {
         Begin::Replayed(done) => return Ok(done),
         Begin::Fresh(slot) => slot,
     };
-    let mut prepared = prepare::prepare(cx, new).await?;
+    let known = Known::load(cx, [&new]).await?;
+    let made = Box::pin(prepare::make(cx, new, &known)).await?;
+    let mut prepared = prepare::prepare(cx, made).await?;
     prepared.mark = mark;
-    prepared.idempotency = slot.record(cx, &prepared.submission)?;
     let submission = prepared.submission.clone();
-    cx.platform().writer().write(prepared).await?;
+    let record = slot.record(cx, &submission)?;
+    cx.platform().writer().write(vec![prepared], record).await?;
+    note_accepted(cx, &submission);
+    Ok(Created::fresh(submission))
+}
+
+/// Counts and logs a message that is committed.
+pub(super) fn note_accepted(cx: &Cx, submission: &Submission) {
     let door = cx.actor().door.as_str();
     metrics::counter!("posthouse_messages_accepted_total", "door" => door).increment(1);
     tracing::info!(
@@ -49,7 +63,36 @@ async fn submit_with(cx: &Cx, new: NewMessage, mark: Option<Mark>) -> Result<Cre
         size_bytes = submission.size_bytes,
         "message accepted"
     );
-    Ok(Created::fresh(submission))
+}
+
+/// A message as it would go out.
+#[derive(Debug, Clone)]
+pub struct Rehearsal {
+    /// What [`submit`] would answer; nothing has the ids in it.
+    pub submission: Submission,
+    /// Recipients that are on the suppression list.
+    pub suppressed: Vec<String>,
+    /// It has DKIM signatures.
+    pub is_signed: bool,
+    /// All its octets.
+    pub message: Vec<u8>,
+}
+
+/// Does what [`submit`] does, but stores nothing and sends nothing.
+///
+/// # Errors
+/// Those of [`submit`].
+pub async fn rehearse(cx: &Cx, mut new: NewMessage) -> Result<Rehearsal> {
+    cx.require(Scope::Send)?;
+    new.options.dry_run = true;
+    let known = Known::load(cx, [&new]).await?;
+    let made = Box::pin(prepare::make(cx, new, &known)).await?;
+    Ok(Rehearsal {
+        submission: made.submission,
+        suppressed: made.suppressed,
+        is_signed: made.is_signed,
+        message: [made.finished.prefix.as_slice(), &made.finished.body].concat(),
+    })
 }
 
 /// Whether the caller may send with this reverse-path; [`submit`] asks again, and about From (B3).

@@ -1,6 +1,6 @@
 //! The batch writer: what doors hand over at the same time is committed in one transaction.
 //!
-//! Doors wait for the commit. Nothing waits for a batch to fill: whatever has come in while the
+//! Doors wait for the commit. What one of them hands over is never divided. Nothing waits for a batch to fill: whatever has come in while the
 //! last batch was committed is the next one.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,13 +43,27 @@ pub(crate) struct Prepared {
     pub sent_copy: Option<NewMail>,
     /// On the mail that it answers.
     pub mark: Option<Mark>,
-    pub idempotency: Option<idempotency::Record>,
+    pub stream: Option<String>,
+    pub require_tls: Option<bool>,
     pub submission: Submission,
 }
 
+/// What one caller wants committed, all of it or nothing.
 struct Order {
-    prepared: Box<Prepared>,
+    messages: Vec<Prepared>,
+    /// Keeps the answer for replay.
+    idempotency: Option<idempotency::Record>,
     done: oneshot::Sender<Result<()>>,
+}
+
+impl Order {
+    fn size(&self) -> u64 {
+        self.messages.iter().map(|message| message.size).sum()
+    }
+}
+
+fn count(orders: &[Order]) -> usize {
+    orders.iter().map(|order| order.messages.len()).sum()
 }
 
 /// Takes messages and commits them in batches.
@@ -66,10 +80,15 @@ impl Default for Writer {
 }
 
 impl Writer {
-    /// Returns after the commit.
-    pub(crate) async fn write(&self, prepared: Prepared) -> Result<()> {
+    /// Returns after the commit of all `messages` in one transaction, with the record of the request
+    /// that they came in.
+    pub(crate) async fn write(
+        &self,
+        messages: Vec<Prepared>,
+        idempotency: Option<idempotency::Record>,
+    ) -> Result<()> {
         let (done, result) = oneshot::channel();
-        let order = Order { prepared: Box::new(prepared), done };
+        let order = Order { messages, idempotency, done };
         self.orders.try_send(order).map_err(|_| Error::unavailable("too many messages at once"))?;
         result.await.map_err(|_| Error::unavailable("the server is shutting down"))?
     }
@@ -100,7 +119,7 @@ async fn run(platform: Platform, mut receiver: mpsc::Receiver<Order>, shutdown: 
             return;
         }
         metrics::histogram!("posthouse_writer_batch_messages")
-            .record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+            .record(u32::try_from(count(&batch)).unwrap_or(u32::MAX));
         commit(&platform, batch).await;
     }
 }
@@ -110,13 +129,14 @@ async fn next_batch(receiver: &mut mpsc::Receiver<Order>) -> Vec<Order> {
     let Some(first) = receiver.recv().await else {
         return Vec::new();
     };
-    let mut bytes = first.prepared.size;
+    let (mut bytes, mut messages) = (first.size(), first.messages.len());
     let mut batch = vec![first];
-    while batch.len() < BATCH && bytes < BATCH_BYTES {
+    while messages < BATCH && bytes < BATCH_BYTES {
         let Ok(order) = receiver.try_recv() else {
             break;
         };
-        bytes += order.prepared.size;
+        bytes += order.size();
+        messages += order.messages.len();
         batch.push(order);
     }
     batch
@@ -145,7 +165,8 @@ async fn commit(platform: &Platform, batch: Vec<Order>) {
 }
 
 fn refuse(batch: Vec<Order>, error: &Error) {
-    tracing::error!(error = %Chain(error), messages = batch.len(), "messages could not be written");
+    let messages = count(&batch);
+    tracing::error!(error = %Chain(error), messages, "messages could not be written");
     for order in batch {
         let error = match error {
             Error::StorageFull(source) => Error::StorageFull(source.to_string().into()),
@@ -181,9 +202,10 @@ async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> 
         answer_in_flight(refused);
         return Ok(());
     }
-    let entries = batch.iter_mut().flat_map(|order| &mut order.prepared.entries).collect();
+    let messages = batch.iter_mut().flat_map(|order| &mut order.messages);
+    let entries = messages.flat_map(|message| &mut message.entries).collect();
     suppressions::store::mark(tx.conn(), &platform.queue().suppressions, entries, now).await?;
-    let rows: Vec<&Prepared> = batch.iter().map(|order| &*order.prepared).collect();
+    let rows: Vec<&Prepared> = batch.iter().flat_map(|order| &order.messages).collect();
     let stored: Vec<&NewBlob> = rows.iter().map(|row| &row.blob).collect();
     blobs::store::insert(tx.conn(), &stored, now).await?;
     store::insert(tx.conn(), &rows).await?;
@@ -198,8 +220,7 @@ async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> 
     }
     tx.commit().await?;
     answer_in_flight(refused);
-    for order in batch {
-        let Prepared { message, entries, epoch, .. } = &*order.prepared;
+    for Prepared { message, entries, epoch, .. } in batch.iter().flat_map(|order| &order.messages) {
         // A shard that has gone to another node meanwhile is scheduled there.
         if platform.queue().shards.epoch(message.id.shard()) == Some(*epoch) {
             platform.queue().scheduler.add_new(message, entries);
@@ -227,13 +248,13 @@ async fn write_mail(tx: &mut Tx, rows: &[&Prepared]) -> Result<()> {
 /// Stores the idempotency keys; gives back the orders whose key is taken.
 async fn keep_keys(tx: &mut Tx, batch: &mut Vec<Order>, now: OffsetDateTime) -> Result<Vec<Order>> {
     let records: Vec<idempotency::Record> =
-        batch.iter_mut().filter_map(|order| order.prepared.idempotency.clone()).collect();
+        batch.iter().filter_map(|order| order.idempotency.clone()).collect();
     if records.is_empty() {
         return Ok(Vec::new());
     }
     let stored = idempotency::insert(tx.conn(), &records, now).await?;
     let taken = |order: &mut Order| {
-        order.prepared.idempotency.as_ref().is_some_and(|record| {
+        order.idempotency.as_ref().is_some_and(|record| {
             !stored.iter().any(|(account, key)| *account == record.account && *key == record.key)
         })
     };

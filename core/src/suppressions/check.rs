@@ -1,6 +1,6 @@
 //! What an entry may say, and asking which recipients are suppressed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use posthouse_mail::address::Address;
 
@@ -76,6 +76,31 @@ pub async fn check(cx: &Cx, addresses: Vec<Address>, topic: Option<&str>) -> Res
         suppressions: listed.get(base).into_iter().flatten().map(|one| (*one).clone()).collect(),
     });
     Ok(checked.collect())
+}
+
+/// Those of the recipients that are suppressed, each with the topic of its message: one question for
+/// all. Tells an account about its own list only.
+pub(crate) async fn suppressed(
+    cx: &Cx,
+    mut asked: HashSet<(String, Option<String>)>,
+) -> Result<HashSet<(String, Option<String>)>> {
+    if asked.is_empty() {
+        return Ok(asked);
+    }
+    let recipients: Vec<String> = asked.iter().map(|(recipient, _)| recipient.clone()).collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    let mut conn = cx.platform().acquire().await?;
+    let bases = store::bases(&mut conn, &recipients).await?;
+    let names: Vec<&str> = bases.iter().map(|base| base.address.as_str()).collect();
+    let found = entries::of_recipients(&mut conn, cx.account(), &names, cx.now()).await?;
+    let listed: HashSet<(&str, Option<&str>)> =
+        found.iter().map(|one| (one.base_address.as_str(), one.topic.as_deref())).collect();
+    let bases: HashMap<&str, &str> = recipients.iter().copied().zip(names).collect();
+    asked.retain(|(recipient, topic)| {
+        let base = bases.get(recipient.as_str()).copied().unwrap_or(recipient);
+        listed.contains(&(base, None)) || listed.contains(&(base, topic.as_deref()))
+    });
+    Ok(asked)
 }
 
 /// Every fault that [`check`] will find.

@@ -14,6 +14,8 @@ export type {
   ApiKey,
   AppendedMail,
   Attempt,
+  BatchResult,
+  BatchResults,
   BulkActionName,
   ChangedIds,
   CheckedAddress,
@@ -59,6 +61,8 @@ export type {
   ListSandboxMessage,
   ListSuppression,
   ListSuppressionChange,
+  ListTemplate,
+  ListTemplateVersion,
   ListThread,
   ListWebhook,
   ListWebhookDelivery,
@@ -90,6 +94,7 @@ export type {
   MailboxPatch,
   Message,
   MessageAcceptedEvent,
+  MessageBatch,
   MessageEventData,
   MessageEventDelivery,
   MessagePatch,
@@ -105,15 +110,21 @@ export type {
   NewMessage,
   NewReply,
   NewSuppression,
+  NewTemplate,
+  NewTemplateVersion,
   NewWebhook,
   NewWebhookReplay,
   Problem,
   ProblemCode,
   ProblemFault,
   ProblemKind,
+  PublishTemplate,
   Queue,
   RecipientUnsubscribedEvent,
+  RenderTemplate,
+  RenderedTemplate,
   SandboxMessage,
+  ShownTemplate,
   SignatureScheme,
   Submission,
   SubmittedDelivery,
@@ -125,11 +136,16 @@ export type {
   SuppressionDeletedEvent,
   SuppressionEventData,
   SuppressionTarget,
+  Template,
+  TemplatePatch,
+  TemplateUse,
+  TemplateVersion,
   Thread,
   ThreadDetail,
   Tls,
   Unsubscribe,
   UnsubscribeEventData,
+  Validation,
   Version,
   Webhook,
   WebhookDelivery,
@@ -732,12 +748,26 @@ export class MessagesResource extends Resource {
    * Send a message
    *
    * Composes a message from its parts, signs it and queues one delivery for each recipient. When
-   * the answer comes, the message is stored safely.
+   * the answer comes, the message is stored safely. With `dry_run` it is checked only.
    *
    * Scope: `send`.
    */
   send(body: t.NewMessage, options?: CreateOptions): Promise<t.Submission> {
     return this.api.call<t.Submission>({ method: 'POST', path: '/v1/messages', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Send many messages
+   *
+   * Up to 500 messages, each with recipients and content of its own. Each is taken or refused for
+   * itself: see the `status` of its result. Those that are taken are stored in one transaction: a
+   * request that fails as a whole has sent nothing, and with an `Idempotency-Key` it can be repeated
+   * without sending anything twice; then also the refusals are the same.
+   *
+   * Scope: `send`.
+   */
+  sendBatch(body: t.MessageBatch, options?: RequestOptions): Promise<t.BatchResults> {
+    return this.api.call<t.BatchResults>({ method: 'POST', path: '/v1/messages/batch', body, type: 'application/json' }, options);
   }
 
   /**
@@ -762,6 +792,19 @@ export class MessagesResource extends Resource {
    */
   sendRaw(body: RawBody, query?: t.SendRawMessageData['query'], options?: CreateOptions): Promise<t.Submission> {
     return this.api.call<t.Submission>({ method: 'POST', path: '/v1/messages/raw', body, type: 'message/rfc822', query, keyed: true }, options);
+  }
+
+  /**
+   * Check a message
+   *
+   * Does all that sending does: every check, whether the caller may send as the author, rendering of
+   * a template, composing and signing. Shows the message that would go out. Nothing is stored,
+   * nothing is sent, and there is no event; `Idempotency-Key` has no effect.
+   *
+   * Scope: `send`.
+   */
+  validate(body: t.NewMessage, options?: RequestOptions): Promise<t.Validation> {
+    return this.api.call<t.Validation>({ method: 'POST', path: '/v1/messages/validate', body, type: 'application/json' }, options);
   }
 
   /**
@@ -1103,6 +1146,112 @@ export class SuppressionsResource extends Resource {
   }
 }
 
+export class TemplatesResource extends Resource {
+  /**
+   * List templates
+   *
+   * Those of the account, newest first, without what they say.
+   *
+   * Scope: `account:read`.
+   */
+  list(query?: t.ListTemplatesData['query'], options?: RequestOptions): Pages<t.Template> {
+    return this.api.pages<t.Template>({ method: 'GET', path: '/v1/templates', query }, options);
+  }
+
+  /**
+   * Create a template
+   *
+   * Subject, text and HTML are templates in a part of the language of Jinja: `{{ user.name }}`,
+   * `{{ note|default("none") }}`, `{% if … %}`, `{% for item in items %}`. Filters: `capitalize`,
+   * `default`, `escape`, `first`, `last`, `length`, `lower`, `round`, `safe`, `title`, `trim`,
+   * `upper`, `urlencode`. An account has at most 1,000 templates.
+   *
+   * Scope: `account:write`.
+   */
+  create(body: t.NewTemplate, options?: CreateOptions): Promise<t.ShownTemplate> {
+    return this.api.call<t.ShownTemplate>({ method: 'POST', path: '/v1/templates', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get a template
+   *
+   * With what one of its versions says.
+   *
+   * Scope: `account:read`.
+   */
+  get(id: string, query?: t.GetTemplateData['query'], options?: RequestOptions): Promise<t.ShownTemplate> {
+    return this.api.call<t.ShownTemplate>({ method: 'GET', path: `/v1/templates/${encodeURIComponent(id)}`, query }, options);
+  }
+
+  /**
+   * Delete a template
+   *
+   * With all versions. Messages that were made from it stay what they are, also those that wait.
+   *
+   * Scope: `account:write`.
+   */
+  delete(id: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/templates/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Change a template
+   *
+   * A JSON merge patch of name and description. What a template says is changed by a new version.
+   *
+   * Scope: `account:write`.
+   */
+  update(id: string, body: t.TemplatePatch, options?: RequestOptions): Promise<t.Template> {
+    return this.api.call<t.Template>({ method: 'PATCH', path: `/v1/templates/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
+  }
+
+  /**
+   * Publish a version of a template
+   *
+   * Messages that name no version use this one from now on; it can be an older one.
+   *
+   * Scope: `account:write`.
+   */
+  publish(id: string, body: t.PublishTemplate, options?: RequestOptions): Promise<t.Template> {
+    return this.api.call<t.Template>({ method: 'POST', path: `/v1/templates/${encodeURIComponent(id)}/publish`, body, type: 'application/json' }, options);
+  }
+
+  /**
+   * Render a template
+   *
+   * A preview: what a message with these variables would say. Every variable that lacks is a fault
+   * with a pointer to where it should stand.
+   *
+   * Scope: `account:read`.
+   */
+  render(id: string, body: t.RenderTemplate, options?: RequestOptions): Promise<t.RenderedTemplate> {
+    return this.api.call<t.RenderedTemplate>({ method: 'POST', path: `/v1/templates/${encodeURIComponent(id)}/render`, body, type: 'application/json' }, options);
+  }
+
+  /**
+   * List versions of a template
+   *
+   * All of them, newest first, without what they say: see `GET /v1/templates/{id}?version=`.
+   *
+   * Scope: `account:read`.
+   */
+  listVersions(id: string, options?: RequestOptions): Pages<t.TemplateVersion> {
+    return this.api.pages<t.TemplateVersion>({ method: 'GET', path: `/v1/templates/${encodeURIComponent(id)}/versions` }, options);
+  }
+
+  /**
+   * Create a version of a template
+   *
+   * Versions never change: a template is changed by a new one, which messages use once it is
+   * published. A template has at most 1,000 versions.
+   *
+   * Scope: `account:write`.
+   */
+  createVersion(id: string, body: t.NewTemplateVersion, options?: CreateOptions): Promise<t.ShownTemplate> {
+    return this.api.call<t.ShownTemplate>({ method: 'POST', path: `/v1/templates/${encodeURIComponent(id)}/versions`, body, type: 'application/json', keyed: true }, options);
+  }
+}
+
 export class ThreadsResource extends Resource {
   /**
    * List conversations
@@ -1367,6 +1516,8 @@ export class Resources {
   readonly sandbox: SandboxResource;
   /** Recipients that are not written to, and unsubscribing. */
   readonly suppressions: SuppressionsResource;
+  /** Stored templates of messages, in versions. */
+  readonly templates: TemplatesResource;
   readonly threads: ThreadsResource;
   /** Events, sent to your server. */
   readonly webhooks: WebhooksResource;
@@ -1385,6 +1536,7 @@ export class Resources {
     this.queue = new QueueResource(api);
     this.sandbox = new SandboxResource(api);
     this.suppressions = new SuppressionsResource(api);
+    this.templates = new TemplatesResource(api);
     this.threads = new ThreadsResource(api);
     this.webhooks = new WebhooksResource(api);
   }

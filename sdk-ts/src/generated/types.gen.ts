@@ -223,6 +223,36 @@ export type Attempt = {
 };
 
 /**
+ * What became of one message of a batch.
+ */
+export type BatchResult = {
+    /**
+     * The status that `POST /v1/messages` would have had.
+     */
+    status: number;
+    message?: Submission | null;
+    problem?: Problem | null;
+};
+
+/**
+ * What became of a batch.
+ */
+export type BatchResults = {
+    /**
+     * How many were taken for delivery, or could be (`dry_run`).
+     */
+    accepted_count: number;
+    /**
+     * How many were refused.
+     */
+    refused_count: number;
+    /**
+     * One for each message, in order.
+     */
+    data: Array<BatchResult>;
+};
+
+/**
  * What is done to each mail.
  */
 export type BulkActionName = 'update' | 'move' | 'copy' | 'delete';
@@ -1420,6 +1450,58 @@ export type ListSuppressionChange = {
 /**
  * A part of a list.
  */
+export type ListTemplate = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<Template>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
+export type ListTemplateVersion = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<TemplateVersion>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
 export type ListThread = {
     /**
      * Always `list`.
@@ -2474,6 +2556,14 @@ export type Message = {
         [key: string]: unknown;
     };
     /**
+     * The caller's kind of mail.
+     */
+    stream?: string | null;
+    /**
+     * Whether it needs TLS; null: as the recipient's domain wants.
+     */
+    require_tls?: boolean | null;
+    /**
      * It went to the sandbox.
      */
     sandbox: boolean;
@@ -2516,6 +2606,17 @@ export type MessageAcceptedEvent = {
      */
     account_id: string;
     data: MessageEventData;
+};
+
+/**
+ * Messages to send.
+ */
+export type MessageBatch = {
+    /**
+     * Each as for `POST /v1/messages`. They are read one by one: what is wrong with one does not
+     * touch the others.
+     */
+    messages: Array<NewMessage>;
 };
 
 /**
@@ -2872,6 +2973,7 @@ export type NewMessage = {
      * Body as HTML.
      */
     html?: string | null;
+    template?: TemplateUse | null;
     /**
      * Further forms of the body, such as a calendar invitation.
      */
@@ -2924,6 +3026,27 @@ export type NewMessage = {
      * Goes to the sandbox, never out.
      */
     sandbox?: boolean | null;
+    /**
+     * Everything is checked and composed, but nothing is stored and nothing goes out. The answer is
+     * 200 instead of 202, and the ids in it lead nowhere.
+     */
+    dry_run?: boolean | null;
+    /**
+     * The caller's kind of mail, such as `transactional` or `bulk`: 1 to 64 ASCII letters, digits,
+     * `.`, `_` and `-`. Recipients who do not want mail of the topic of that name are skipped, and
+     * links to unsubscribe without a topic are for this one.
+     */
+    stream?: string | null;
+    /**
+     * Whether it needs TLS (RFC 8689): null, TLS is used wherever the other server has it; false,
+     * rather without TLS than not at all, told to further servers by `TLS-Required: No`. True is
+     * refused for now.
+     */
+    require_tls?: boolean | null;
+    /**
+     * What a recipient on the suppression list means; `skip` by default.
+     */
+    on_suppressed?: 'skip' | 'refuse' | null;
 };
 
 /**
@@ -3011,6 +3134,59 @@ export type NewSuppression = {
      * It suppresses until then; for good by default.
      */
     expires_at?: string | null;
+};
+
+/**
+ * A template to be made.
+ */
+export type NewTemplate = {
+    /**
+     * Unique in the account: 1 to 64 ASCII letters, digits, `.`, `_` and `-`.
+     */
+    name: string;
+    /**
+     * For people, at most 500 characters.
+     */
+    description?: string | null;
+    /**
+     * Template of the subject, at most 4,096 octets.
+     */
+    subject?: string | null;
+    /**
+     * Template of the plain text, at most 256 KiB; this or `html` is needed.
+     */
+    text?: string | null;
+    /**
+     * Template of the HTML, at most 256 KiB. Values are escaped for text and for attributes in
+     * quotes.
+     */
+    html?: string | null;
+    /**
+     * Messages can use it at once; so by default.
+     */
+    publish?: boolean | null;
+};
+
+/**
+ * A version to be made.
+ */
+export type NewTemplateVersion = {
+    /**
+     * Template of the subject, at most 4,096 octets.
+     */
+    subject?: string | null;
+    /**
+     * Template of the plain text, at most 256 KiB; this or `html` is needed.
+     */
+    text?: string | null;
+    /**
+     * Template of the HTML, at most 256 KiB.
+     */
+    html?: string | null;
+    /**
+     * Messages use it from now on; by default it waits to be published.
+     */
+    publish?: boolean | null;
 };
 
 /**
@@ -3165,6 +3341,16 @@ export type ProblemKind = {
 };
 
 /**
+ * What is to be published.
+ */
+export type PublishTemplate = {
+    /**
+     * The version; the newest by default.
+     */
+    version?: number | null;
+};
+
+/**
  * What waits for delivery.
  */
 export type Queue = {
@@ -3230,6 +3416,44 @@ export type RecipientUnsubscribedEvent = {
 };
 
 /**
+ * What a template is to be filled with.
+ */
+export type RenderTemplate = {
+    /**
+     * The version; by default the published one, or else the newest.
+     */
+    version?: number | null;
+    /**
+     * What stands for the names in it, at most 64 KiB.
+     */
+    variables?: {
+        [key: string]: unknown;
+    } | null;
+};
+
+/**
+ * What a template becomes.
+ */
+export type RenderedTemplate = {
+    /**
+     * The version that was used.
+     */
+    version: number;
+    /**
+     * Subject.
+     */
+    subject: string;
+    /**
+     * Plain text.
+     */
+    text?: string | null;
+    /**
+     * HTML.
+     */
+    html?: string | null;
+};
+
+/**
  * What the sandbox did with one recipient of a message.
  */
 export type SandboxMessage = {
@@ -3276,6 +3500,28 @@ export type SandboxMessage = {
 };
 
 /**
+ * A template with what one of its versions says.
+ */
+export type ShownTemplate = Template & {
+    /**
+     * The version that is shown.
+     */
+    version: number;
+    /**
+     * Template of the subject.
+     */
+    subject: string;
+    /**
+     * Template of the plain text.
+     */
+    text?: string | null;
+    /**
+     * Template of the HTML.
+     */
+    html?: string | null;
+};
+
+/**
  * How calls are signed.
  */
 export type SignatureScheme = 'v1' | 'v1a';
@@ -3308,6 +3554,10 @@ export type Submission = {
      * It goes to the sandbox, never out.
      */
     sandbox: boolean;
+    /**
+     * Nothing was stored, and nothing goes out.
+     */
+    dry_run: boolean;
     /**
      * Not before this time.
      */
@@ -3543,6 +3793,97 @@ export type SuppressionTarget = {
 };
 
 /**
+ * A template, without what it says.
+ */
+export type Template = {
+    /**
+     * Identifier.
+     */
+    id: string;
+    /**
+     * Unique in the account.
+     */
+    name: string;
+    /**
+     * For people.
+     */
+    description: string;
+    /**
+     * The version that messages use when they name none; null: none is published.
+     */
+    published_version?: number | null;
+    /**
+     * The newest version.
+     */
+    latest_version: number;
+    /**
+     * When it was made.
+     */
+    created_at: string;
+    /**
+     * When it last changed.
+     */
+    updated_at: string;
+};
+
+/**
+ * Changes of a template (RFC 7396): absent fields stay.
+ */
+export type TemplatePatch = {
+    /**
+     * Unique in the account.
+     */
+    name?: string;
+    /**
+     * For people, at most 500 characters.
+     */
+    description?: string;
+};
+
+/**
+ * A stored template, by `id` or by `name`, and what it is filled with.
+ */
+export type TemplateUse = {
+    /**
+     * Identifier of the template.
+     */
+    id?: string | null;
+    /**
+     * Name of the template.
+     */
+    name?: string | null;
+    /**
+     * Its version; the published one by default.
+     */
+    version?: number | null;
+    /**
+     * What stands for the names in it, at most 64 KiB. Every value that the template needs and that
+     * lacks is a fault.
+     */
+    variables?: {
+        [key: string]: unknown;
+    } | null;
+};
+
+/**
+ * A version of a template, without what it says.
+ */
+export type TemplateVersion = {
+    /**
+     * Number, from 1.
+     */
+    version: number;
+    /**
+     * Octets of what it says.
+     */
+    size_bytes: number;
+    /**
+     * When it was made.
+     */
+    created_at: string;
+};
+
+/**
  * A conversation: mails that answer each other.
  */
 export type Thread = {
@@ -3626,7 +3967,7 @@ export type Tls = {
 export type Unsubscribe = {
     /**
      * Messages of this topic, which is this message's own: 1 to 64 ASCII letters, digits, `.`, `_`
-     * and `-`. All messages of the account by default.
+     * and `-`. By default those of the `stream`; without one all messages of the account.
      */
     topic?: string | null;
 };
@@ -3655,6 +3996,28 @@ export type UnsubscribeEventData = {
      * The entry of the suppression list.
      */
     suppression_id: string;
+};
+
+/**
+ * A message as it would go out.
+ */
+export type Validation = {
+    /**
+     * What sending it would answer. Nothing is stored: the ids lead nowhere.
+     */
+    submission: Submission;
+    /**
+     * Recipients on the suppression list: they would not be written to.
+     */
+    suppressed: Array<string>;
+    /**
+     * It has DKIM signatures, those of this moment: each message gets its own.
+     */
+    dkim_signed: boolean;
+    /**
+     * The whole message (RFC 5322), with Received, DKIM-Signature and Message-ID as they would be.
+     */
+    mime: string;
 };
 
 /**
@@ -7301,6 +7664,10 @@ export type ListMessagesData = {
          */
         tag?: string;
         /**
+         * The stream.
+         */
+        stream?: string;
+        /**
          * Status of one of the deliveries.
          */
         status?: string;
@@ -7426,12 +7793,83 @@ export type SendMessageError = SendMessageErrors[keyof SendMessageErrors];
 
 export type SendMessageResponses = {
     /**
+     * It could be sent; nothing was stored (`dry_run`)
+     */
+    200: Submission;
+    /**
      * It was taken for delivery
      */
     202: Submission;
 };
 
 export type SendMessageResponse = SendMessageResponses[keyof SendMessageResponses];
+
+export type SendMessageBatchData = {
+    body: MessageBatch;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/messages/batch';
+};
+
+export type SendMessageBatchErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type SendMessageBatchError = SendMessageBatchErrors[keyof SendMessageBatchErrors];
+
+export type SendMessageBatchResponses = {
+    /**
+     * A result for each message
+     */
+    200: BatchResults;
+};
+
+export type SendMessageBatchResponse = SendMessageBatchResponses[keyof SendMessageBatchResponses];
 
 export type SendMultipartMessageData = {
     body: MultipartMessage;
@@ -7497,6 +7935,10 @@ export type SendMultipartMessageError = SendMultipartMessageErrors[keyof SendMul
 
 export type SendMultipartMessageResponses = {
     /**
+     * It could be sent; nothing was stored (`dry_run`)
+     */
+    200: Submission;
+    /**
      * It was taken for delivery
      */
     202: Submission;
@@ -7546,6 +7988,18 @@ export type SendRawMessageData = {
          * Goes to the sandbox, never out.
          */
         sandbox?: boolean;
+        /**
+         * Everything is checked, but nothing is stored and nothing goes out.
+         */
+        dry_run?: boolean;
+        /**
+         * The caller's kind of mail, such as `transactional` or `bulk`.
+         */
+        stream?: string;
+        /**
+         * What a recipient on the suppression list means: `skip` (default) or `refuse`.
+         */
+        on_suppressed?: string;
     };
     url: '/v1/messages/raw';
 };
@@ -7597,12 +8051,83 @@ export type SendRawMessageError = SendRawMessageErrors[keyof SendRawMessageError
 
 export type SendRawMessageResponses = {
     /**
+     * It could be sent; nothing was stored (`dry_run`)
+     */
+    200: Submission;
+    /**
      * It was taken for delivery
      */
     202: Submission;
 };
 
 export type SendRawMessageResponse = SendRawMessageResponses[keyof SendRawMessageResponses];
+
+export type ValidateMessageData = {
+    body: NewMessage;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/messages/validate';
+};
+
+export type ValidateMessageErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ValidateMessageError = ValidateMessageErrors[keyof ValidateMessageErrors];
+
+export type ValidateMessageResponses = {
+    /**
+     * It could be sent
+     */
+    200: Validation;
+};
+
+export type ValidateMessageResponse = ValidateMessageResponses[keyof ValidateMessageResponses];
 
 export type GetMessageData = {
     body?: never;
@@ -8956,6 +9481,626 @@ export type GetSuppressionResponses = {
 };
 
 export type GetSuppressionResponse = GetSuppressionResponses[keyof GetSuppressionResponses];
+
+export type ListTemplatesData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Size of the page, 1 to 200; 50 by default.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` or `prev_cursor` of another page of the same list.
+         */
+        cursor?: string;
+    };
+    url: '/v1/templates';
+};
+
+export type ListTemplatesErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListTemplatesError = ListTemplatesErrors[keyof ListTemplatesErrors];
+
+export type ListTemplatesResponses = {
+    /**
+     * A page of templates
+     */
+    200: ListTemplate;
+};
+
+export type ListTemplatesResponse = ListTemplatesResponses[keyof ListTemplatesResponses];
+
+export type CreateTemplateData = {
+    body: NewTemplate;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/templates';
+};
+
+export type CreateTemplateErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type CreateTemplateError = CreateTemplateErrors[keyof CreateTemplateErrors];
+
+export type CreateTemplateResponses = {
+    /**
+     * The template and its version 1
+     */
+    201: ShownTemplate;
+};
+
+export type CreateTemplateResponse = CreateTemplateResponses[keyof CreateTemplateResponses];
+
+export type DeleteTemplateData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Template
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/templates/{id}';
+};
+
+export type DeleteTemplateErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type DeleteTemplateError = DeleteTemplateErrors[keyof DeleteTemplateErrors];
+
+export type DeleteTemplateResponses = {
+    /**
+     * It is gone
+     */
+    204: void;
+};
+
+export type DeleteTemplateResponse = DeleteTemplateResponses[keyof DeleteTemplateResponses];
+
+export type GetTemplateData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Template
+         */
+        id: string;
+    };
+    query?: {
+        /**
+         * Number of the version; by default the published one, or else the newest.
+         */
+        version?: number;
+    };
+    url: '/v1/templates/{id}';
+};
+
+export type GetTemplateErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetTemplateError = GetTemplateErrors[keyof GetTemplateErrors];
+
+export type GetTemplateResponses = {
+    /**
+     * The template and a version
+     */
+    200: ShownTemplate;
+};
+
+export type GetTemplateResponse = GetTemplateResponses[keyof GetTemplateResponses];
+
+export type UpdateTemplateData = {
+    body: TemplatePatch;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Template
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/templates/{id}';
+};
+
+export type UpdateTemplateErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type UpdateTemplateError = UpdateTemplateErrors[keyof UpdateTemplateErrors];
+
+export type UpdateTemplateResponses = {
+    /**
+     * The template as it is now
+     */
+    200: Template;
+};
+
+export type UpdateTemplateResponse = UpdateTemplateResponses[keyof UpdateTemplateResponses];
+
+export type PublishTemplateData = {
+    body: PublishTemplate;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Template
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/templates/{id}/publish';
+};
+
+export type PublishTemplateErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type PublishTemplateError = PublishTemplateErrors[keyof PublishTemplateErrors];
+
+export type PublishTemplateResponses = {
+    /**
+     * The template as it is now
+     */
+    200: Template;
+};
+
+export type PublishTemplateResponse = PublishTemplateResponses[keyof PublishTemplateResponses];
+
+export type RenderTemplateData = {
+    body: RenderTemplate;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Template
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/templates/{id}/render';
+};
+
+export type RenderTemplateErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type RenderTemplateError = RenderTemplateErrors[keyof RenderTemplateErrors];
+
+export type RenderTemplateResponses = {
+    /**
+     * What it becomes
+     */
+    200: RenderedTemplate;
+};
+
+export type RenderTemplateResponse = RenderTemplateResponses[keyof RenderTemplateResponses];
+
+export type ListTemplateVersionsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Template
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/templates/{id}/versions';
+};
+
+export type ListTemplateVersionsErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListTemplateVersionsError = ListTemplateVersionsErrors[keyof ListTemplateVersionsErrors];
+
+export type ListTemplateVersionsResponses = {
+    /**
+     * All versions
+     */
+    200: ListTemplateVersion;
+};
+
+export type ListTemplateVersionsResponse = ListTemplateVersionsResponses[keyof ListTemplateVersionsResponses];
+
+export type CreateTemplateVersionData = {
+    body: NewTemplateVersion;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Template
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/templates/{id}/versions';
+};
+
+export type CreateTemplateVersionErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type CreateTemplateVersionError = CreateTemplateVersionErrors[keyof CreateTemplateVersionErrors];
+
+export type CreateTemplateVersionResponses = {
+    /**
+     * The template and the version
+     */
+    201: ShownTemplate;
+};
+
+export type CreateTemplateVersionResponse = CreateTemplateVersionResponses[keyof CreateTemplateVersionResponses];
 
 export type ListThreadsData = {
     body?: never;

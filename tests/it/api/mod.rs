@@ -1,11 +1,14 @@
 //! The HTTP door: conventions that every operation keeps.
 
+mod batch;
 mod bodies;
 mod conventions;
 mod idempotency;
 mod messages;
 mod pages;
 mod reference;
+mod sending;
 mod strangers;
 mod stream;
+mod templates;
 mod validation;

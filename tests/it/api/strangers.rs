@@ -194,6 +194,8 @@ impl Things {
         let call = eventually("a webhook call", async || {
             http.all(&calls).await.pop().map(|call| call["id"].as_str().unwrap().to_owned())
         });
+        let template = json!({"name": "mine", "text": "Mine"});
+        let template = http.post("/v1/templates", template).await.expect(201);
         let first = |list: &Answer| list["data"][0]["id"].as_str().unwrap().to_owned();
         Self(vec![
             ("/messages/", first_message.id()),
@@ -208,6 +210,7 @@ impl Things {
             ("/webhooks/", webhook),
             ("/deliveries/", delivery),
             ("/suppressions/", suppression.id()),
+            ("/templates/", template.id()),
         ])
     }
 

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     address::{AddressInput, AddressesInput},
-    draft::{Converted, Single},
+    draft::Converted,
     input::{self, NewFile},
     output::Submission,
     send,
@@ -248,19 +248,9 @@ async fn submit(
         attachments: draft.attachments,
         options: new.options,
     };
-    let created = mails::answer(cx, answer).await.map_err(|error| fitting(error, &single))?;
+    let created = mails::answer(cx, answer).await.map_err(|error| send::fitting(error, &single))?;
     let answer = New::created(created, "/v1/messages", |submission| {
         (submission.id.to_string(), submission.into())
     });
     Ok(answer.accepted())
-}
-
-/// Faults that the core found, with the pointers that fit the request.
-fn fitting(error: Error, single: &Single) -> Error {
-    match error {
-        Error::InvalidInput(faults) => {
-            Error::InvalidInput(faults.into_iter().map(|fault| single.fit(fault)).collect())
-        }
-        other => other,
-    }
 }

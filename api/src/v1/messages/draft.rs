@@ -8,6 +8,7 @@ use base64::{
 use posthouse_core::{
     FieldError,
     messages::{Content, NewMessage, Options, Protocol, ReversePath, Unsubscribe},
+    templates::{TemplateUse, Which},
 };
 use posthouse_mail::{
     address::{Address, NamedAddress},
@@ -16,7 +17,7 @@ use posthouse_mail::{
 
 use super::{
     address::{self, AddressInput, AddressesInput},
-    input::{self, Disposition, NewFile},
+    input::{self, Disposition, NewFile, TemplateInput},
 };
 use crate::extract::Object;
 
@@ -48,6 +49,11 @@ pub(super) fn convert(input: input::NewMessage, files: Vec<File>) -> Converted {
     for named in draft.to.iter().chain(&draft.cc).chain(&bcc) {
         recipients.push(named.address.clone());
     }
+    let given = [
+        ("/subject", input.subject.is_some()),
+        ("/text", input.text.is_some()),
+        ("/html", input.html.is_some()),
+    ];
     draft.subject = input.subject.unwrap_or_default();
     draft.text = input.text;
     draft.html = input.html;
@@ -66,20 +72,31 @@ pub(super) fn convert(input: input::NewMessage, files: Vec<File>) -> Converted {
         expires_at: input.expires_at.map(|time| time.0),
         save_to_sent: input.save_to_sent.unwrap_or_default(),
         sandbox: input.sandbox.unwrap_or_default(),
+        dry_run: input.dry_run.unwrap_or_default(),
+        stream: input.stream,
+        require_tls: input.require_tls,
+        on_suppressed: input.on_suppressed.map(Into::into).unwrap_or_default(),
         unsubscribe: input.unsubscribe.map(|Object(wish)| Unsubscribe { topic: wish.topic }),
         protocol: Protocol::Http,
     };
     let content = Content::Composed(Box::new(draft));
-    let new = NewMessage { mail_from, recipients, content, options };
+    let template = faults.template(input.template, &given);
+    let new = NewMessage { mail_from, recipients, content, template, options };
     Converted { new, faults: faults.0, single }
 }
 
 /// Fields that were one address instead of a list: their pointers have no index.
+#[derive(Default)]
 pub(super) struct Single(Vec<&'static str>);
 
 impl Single {
     fn of(input: &input::NewMessage) -> Self {
-        let fields = [("/to", &input.to), ("/cc", &input.cc), ("/reply_to", &input.reply_to)];
+        let fields = [
+            ("/to", &input.to),
+            ("/cc", &input.cc),
+            ("/bcc", &input.bcc),
+            ("/reply_to", &input.reply_to),
+        ];
         let single =
             |list: &&Option<AddressesInput>| list.as_ref().is_some_and(AddressesInput::is_single);
         Self(fields.iter().filter(|(_, list)| single(list)).map(|(pointer, _)| *pointer).collect())
@@ -87,10 +104,16 @@ impl Single {
 
     /// A fault that the core found, with the pointer that fits the request.
     pub(super) fn fit(&self, fault: FieldError) -> FieldError {
-        let field = fault.pointer.strip_suffix("/0").filter(|field| self.0.contains(field));
-        match field {
-            Some(field) => FieldError { pointer: field.to_owned(), ..fault },
-            None => fault,
+        let mut fault = fault;
+        self.fit_pointer(&mut fault.pointer);
+        fault
+    }
+
+    /// The same for its pointer alone.
+    pub(super) fn fit_pointer(&self, pointer: &mut String) {
+        let field = pointer.strip_suffix("/0").filter(|field| self.0.contains(field));
+        if let Some(field) = field {
+            pointer.truncate(field.len());
         }
     }
 }
@@ -141,6 +164,42 @@ impl Faults {
     pub(super) fn plain_address(&mut self, text: &str, pointer: &str) -> Option<Address> {
         let address = Address::parse(text);
         address.map_err(|error| self.0.push(address::fault(pointer.to_owned(), error))).ok()
+    }
+
+    /// A template; `given` are the fields that it gives, and whether the request has them, too.
+    fn template(
+        &mut self,
+        input: Option<Object<TemplateInput>>,
+        given: &[(&str, bool)],
+    ) -> Option<TemplateUse> {
+        let Object(input) = input?;
+        for (pointer, _) in given.iter().filter(|(_, has)| *has) {
+            let detail = "the template gives this: leave out one of the two";
+            self.add(*pointer, "conflicting_field", detail);
+        }
+        let which = match (input.id, input.name) {
+            (Some(id), None) => {
+                let Ok(id) = id.parse() else {
+                    let detail = "an id of a template begins with tpl_";
+                    self.add("/template/id", "invalid_value", detail);
+                    return None;
+                };
+                Which::Id(id)
+            }
+            (None, Some(name)) => Which::Name(name),
+            (Some(_), Some(_)) => {
+                let detail = "a template is named by id or by name, not by both";
+                self.add("/template", "conflicting_field", detail);
+                return None;
+            }
+            (None, None) => {
+                let detail = "say which template, by id or by name";
+                self.add("/template", "missing_field", detail);
+                return None;
+            }
+        };
+        let variables = input.variables.unwrap_or_default();
+        Some(TemplateUse { which, version: input.version, variables })
     }
 
     fn files(&mut self, files: Option<Vec<Object<NewFile>>>, pointer: &str) -> Vec<File> {

@@ -2,11 +2,12 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
+use posthouse_core::messages;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
@@ -21,7 +22,7 @@ use crate::{extract::Object, v1::fields::Time};
 #[schema(as = NewMessage, example = json!({
     "from": "Alice <alice@example.test>", "to": ["bob@example.net"], "subject": "Welcome",
     "text": "Hello Bob", "html": "<p>Hello Bob</p>", "tags": ["welcome"],
-    "metadata": {"user": "42"},
+    "metadata": {"user": "42"}, "stream": "transactional",
 }))]
 pub(crate) struct NewMessage {
     /// The author: an address of the account.
@@ -42,6 +43,9 @@ pub(crate) struct NewMessage {
     pub text: Option<String>,
     /// Body as HTML.
     pub html: Option<String>,
+    /// A stored template that gives subject, text and HTML.
+    #[schema(value_type = Option<TemplateInput>)]
+    pub template: Option<Object<TemplateInput>>,
     /// Further forms of the body, such as a calendar invitation.
     #[schema(value_type = Option<Vec<NewFile>>)]
     pub alternatives: Option<Vec<Object<NewFile>>>,
@@ -76,6 +80,58 @@ pub(crate) struct NewMessage {
     pub save_to_sent: Option<bool>,
     /// Goes to the sandbox, never out.
     pub sandbox: Option<bool>,
+    /// Everything is checked and composed, but nothing is stored and nothing goes out. The answer is
+    /// 200 instead of 202, and the ids in it lead nowhere.
+    pub dry_run: Option<bool>,
+    /// The caller's kind of mail, such as `transactional` or `bulk`: 1 to 64 ASCII letters, digits,
+    /// `.`, `_` and `-`. Recipients who do not want mail of the topic of that name are skipped, and
+    /// links to unsubscribe without a topic are for this one.
+    #[schema(example = "transactional")]
+    pub stream: Option<String>,
+    /// Whether it needs TLS (RFC 8689): null, TLS is used wherever the other server has it; false,
+    /// rather without TLS than not at all, told to further servers by `TLS-Required: No`. True is
+    /// refused for now.
+    #[schema(example = json!(null))]
+    pub require_tls: Option<bool>,
+    /// What a recipient on the suppression list means; `skip` by default.
+    #[schema(inline)]
+    pub on_suppressed: Option<OnSuppressed>,
+}
+
+/// What a recipient on the suppression list means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnSuppressed {
+    /// The others get the message.
+    Skip,
+    /// Nobody gets it: the request is refused.
+    Refuse,
+}
+
+impl From<OnSuppressed> for messages::OnSuppressed {
+    fn from(wish: OnSuppressed) -> Self {
+        match wish {
+            OnSuppressed::Skip => Self::Skip,
+            OnSuppressed::Refuse => Self::Refuse,
+        }
+    }
+}
+
+/// A stored template, by `id` or by `name`, and what it is filled with.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TemplateUse, example = json!({"name": "welcome", "variables": {"user": {"name": "Bob"}}}))]
+pub(crate) struct TemplateInput {
+    /// Identifier of the template.
+    pub id: Option<String>,
+    /// Name of the template.
+    pub name: Option<String>,
+    /// Its version; the published one by default.
+    pub version: Option<i32>,
+    /// What stands for the names in it, at most 64 KiB. Every value that the template needs and that
+    /// lacks is a fault.
+    #[schema(value_type = Option<Object>)]
+    pub variables: Option<Map<String, Value>>,
 }
 
 /// What the recipient of a message can unsubscribe from.
@@ -84,7 +140,7 @@ pub(crate) struct NewMessage {
 #[schema(example = json!({"topic": "newsletter"}))]
 pub(crate) struct Unsubscribe {
     /// Messages of this topic, which is this message's own: 1 to 64 ASCII letters, digits, `.`, `_`
-    /// and `-`. All messages of the account by default.
+    /// and `-`. By default those of the `stream`; without one all messages of the account.
     pub topic: Option<String>,
 }
 

@@ -2,6 +2,7 @@
 
 mod address;
 mod answer;
+mod batch;
 mod control;
 mod draft;
 mod input;
@@ -10,6 +11,7 @@ mod output;
 mod raw;
 mod read;
 mod send;
+mod validate;
 
 pub(super) use address::fault as address_fault;
 pub(super) use draft::nobody;
@@ -24,6 +26,8 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(read::list_messages, send::send_message))
         .routes(routes!(multipart::send_multipart_message))
         .routes(routes!(raw::send_raw_message))
+        .routes(routes!(batch::send_message_batch))
+        .routes(routes!(validate::validate_message))
         .routes(routes!(answer::reply_to_mail))
         .routes(routes!(answer::forward_mail))
         .routes(routes!(read::get_message, control::update_message))

@@ -86,8 +86,11 @@ impl FromRequest<ApiState> for MultipartRequest {
 #[utoipa::path(post, path = "/messages/multipart", tag = "messages",
     request_body(content = MultipartMessage, content_type = "multipart/form-data"),
     security(("api_key" = ["send"])),
-    responses((status = 202, description = "It was taken for delivery", body = Submission,
-        headers(("Location" = String, description = "Where it is")))))]
+    responses(
+        (status = 200, description = "It could be sent; nothing was stored (`dry_run`)",
+            body = Submission),
+        (status = 202, description = "It was taken for delivery", body = Submission,
+            headers(("Location" = String, description = "Where it is")))))]
 pub(crate) async fn send_multipart_message(
     request: MultipartRequest,
 ) -> ApiResult<New<Submission>> {

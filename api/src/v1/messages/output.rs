@@ -24,6 +24,8 @@ pub(crate) struct Submission {
     size_bytes: u64,
     /// It goes to the sandbox, never out.
     sandbox: bool,
+    /// Nothing was stored, and nothing goes out.
+    dry_run: bool,
     /// Not before this time.
     #[serde(with = "posthouse_core::time::millis::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -62,6 +64,7 @@ impl From<messages::Submission> for Submission {
             duplicates: submission.duplicates,
             size_bytes: submission.size_bytes,
             sandbox: submission.sandbox,
+            dry_run: submission.dry_run,
             scheduled_at: submission.scheduled_at,
             created_at: submission.created_at,
         }
@@ -102,6 +105,11 @@ pub(crate) struct Message {
     /// The caller's metadata.
     #[schema(value_type = Object, example = json!({"user": "42"}))]
     metadata: Value,
+    /// The caller's kind of mail.
+    #[schema(example = "transactional")]
+    stream: Option<String>,
+    /// Whether it needs TLS; null: as the recipient's domain wants.
+    require_tls: Option<bool>,
     /// It went to the sandbox.
     sandbox: bool,
     /// The content is still there: see `/raw`.
@@ -125,6 +133,8 @@ impl From<messages::Message> for Message {
             recipient_count: message.recipients,
             tags: message.tags,
             metadata: message.metadata,
+            stream: message.stream,
+            require_tls: message.require_tls,
             sandbox: message.sandbox,
             has_content: message.has_content,
             created_at: message.created_at,

@@ -4,7 +4,7 @@ use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use bytes::Bytes;
 use posthouse_core::{
     Cx, FieldError, Scope,
-    messages::{Content, MAX_RECIPIENTS, NewMessage, Options, Protocol},
+    messages::{Content, MAX_RECIPIENTS, NewMessage, OnSuppressed, Options, Protocol},
 };
 use posthouse_mail::{
     address::{Address, parse_address_list},
@@ -48,6 +48,12 @@ struct RawQuery {
     save_to_sent: Option<bool>,
     /// Goes to the sandbox, never out.
     sandbox: Option<bool>,
+    /// Everything is checked, but nothing is stored and nothing goes out.
+    dry_run: Option<bool>,
+    /// The caller's kind of mail, such as `transactional` or `bulk`.
+    stream: Option<String>,
+    /// What a recipient on the suppression list means: `skip` (default) or `refuse`.
+    on_suppressed: Option<String>,
 }
 
 struct RawParams {
@@ -58,10 +64,21 @@ struct RawParams {
     expires_at: Option<OffsetDateTime>,
     save_to_sent: bool,
     sandbox: bool,
+    dry_run: bool,
+    stream: Option<String>,
+    on_suppressed: OnSuppressed,
 }
 
 impl FromParams for RawParams {
     fn from_params(reader: &mut Reader) -> Self {
+        let on_suppressed = match reader.text("on_suppressed").as_deref() {
+            None | Some("skip") => OnSuppressed::Skip,
+            Some("refuse") => OnSuppressed::Refuse,
+            Some(_) => {
+                reader.fault("on_suppressed", "invalid_value", "expected skip or refuse");
+                OnSuppressed::Skip
+            }
+        };
         Self {
             from: reader.text("from"),
             to: reader.all("to"),
@@ -70,6 +87,9 @@ impl FromParams for RawParams {
             expires_at: reader.time("expires_at"),
             save_to_sent: reader.parsed("save_to_sent", "true or false").unwrap_or_default(),
             sandbox: reader.parsed("sandbox", "true or false").unwrap_or_default(),
+            dry_run: reader.parsed("dry_run", "true or false").unwrap_or_default(),
+            stream: reader.text("stream"),
+            on_suppressed,
         }
     }
 }
@@ -112,8 +132,11 @@ impl FromRequest<ApiState> for RawRequest {
     request_body(content = String, content_type = "message/rfc822",
         example = "From: alice@example.test\r\nTo: bob@example.net\r\nSubject: Hi\r\n\r\nHello\r\n"),
     security(("api_key" = ["send"])),
-    responses((status = 202, description = "It was taken for delivery", body = Submission,
-        headers(("Location" = String, description = "Where it is")))))]
+    responses(
+        (status = 200, description = "It could be sent; nothing was stored (`dry_run`)",
+            body = Submission),
+        (status = 202, description = "It was taken for delivery", body = Submission,
+            headers(("Location" = String, description = "Where it is")))))]
 pub(crate) async fn send_raw_message(request: RawRequest) -> ApiResult<New<Submission>> {
     let RawRequest { cx, params, content, faults } = request;
     let mut converted = convert(params, content);
@@ -147,11 +170,14 @@ fn convert(params: RawParams, content: Bytes) -> Converted {
         expires_at: params.expires_at,
         save_to_sent: params.save_to_sent,
         sandbox: params.sandbox,
+        dry_run: params.dry_run,
+        stream: params.stream,
+        on_suppressed: params.on_suppressed,
         protocol: Protocol::Http,
         ..Options::default()
     };
     let content = Content::Raw(content.into());
-    faults.with(NewMessage { mail_from, recipients, content, options })
+    faults.with(NewMessage { mail_from, recipients, content, template: None, options })
 }
 
 /// The addresses of To, Cc and Bcc; each has to be a real one.

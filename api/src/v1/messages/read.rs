@@ -45,6 +45,8 @@ struct MessageParams {
     to: Option<String>,
     /// One of the tags.
     tag: Option<String>,
+    /// The stream.
+    stream: Option<String>,
     /// Status of one of the deliveries.
     status: Option<String>,
     /// Taken at or after this time.
@@ -79,6 +81,7 @@ impl FromParams for ListRequest {
             from: reader.text("from"),
             to: reader.text("to"),
             tag: reader.text("tag"),
+            stream: reader.text("stream"),
             status,
             since: reader.time("since"),
             until: reader.time("until"),

@@ -4,7 +4,7 @@ use posthouse_core::{Cx, Error, FieldError, Scope, messages};
 use posthouse_mail::compose::File;
 
 use super::{
-    draft::{self, Converted},
+    draft::{self, Converted, Single},
     input,
     output::Submission,
 };
@@ -27,11 +27,14 @@ impl Input for input::NewMessage {
 /// Send a message
 ///
 /// Composes a message from its parts, signs it and queues one delivery for each recipient. When
-/// the answer comes, the message is stored safely.
+/// the answer comes, the message is stored safely. With `dry_run` it is checked only.
 #[utoipa::path(post, path = "/messages", tag = "messages", request_body = input::NewMessage,
     security(("api_key" = ["send"])),
-    responses((status = 202, description = "It was taken for delivery", body = Submission,
-        headers(("Location" = String, description = "Where it is")))))]
+    responses(
+        (status = 200, description = "It could be sent; nothing was stored (`dry_run`)",
+            body = Submission),
+        (status = 202, description = "It was taken for delivery", body = Submission,
+            headers(("Location" = String, description = "Where it is")))))]
 pub(crate) async fn send_message(
     Create { cx, body }: Create<input::NewMessage>,
 ) -> ApiResult<New<Submission>> {
@@ -54,7 +57,7 @@ pub(super) fn faults(cx: &Cx, body: input::NewMessage, files: Vec<File>) -> Vec<
 }
 
 /// Faults of ours and of the core.
-fn all_faults(cx: &Cx, converted: Converted) -> Vec<FieldError> {
+pub(super) fn all_faults(cx: &Cx, converted: Converted) -> Vec<FieldError> {
     let Converted { new, faults, single } = converted;
     let more = messages::faults(cx, &new).into_iter().map(|fault| single.fit(fault));
     with_content(faults, more.collect())
@@ -68,14 +71,20 @@ pub(super) async fn submit(cx: &Cx, converted: Converted) -> ApiResult<New<Submi
         return Err(Problem::invalid(all_faults(cx, converted)));
     }
     let Converted { new, single, .. } = converted;
-    let created = messages::submit(cx, new).await.map_err(|error| match error {
+    let created = messages::submit(cx, new).await.map_err(|error| fitting(error, &single))?;
+    let is_real = !created.value.dry_run;
+    let answer = New::created(created, "/v1/messages", |submission| {
+        (submission.id.to_string(), submission.into())
+    });
+    Ok(if is_real { answer.accepted() } else { answer.shown() })
+}
+
+/// Faults that the core found, with the pointers that fit the request.
+pub(super) fn fitting(error: Error, single: &Single) -> Error {
+    match error {
         Error::InvalidInput(faults) => {
             Error::InvalidInput(faults.into_iter().map(|fault| single.fit(fault)).collect())
         }
         other => other,
-    })?;
-    let answer = New::created(created, "/v1/messages", |submission| {
-        (submission.id.to_string(), submission.into())
-    });
-    Ok(answer.accepted())
+    }
 }

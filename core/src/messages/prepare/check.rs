@@ -2,11 +2,13 @@
 
 use posthouse_mail::{address::Address, message::Inspection};
 
-use super::{Sender, content, reverse_path, unsubscribe};
+use super::{Sender, TLS_REQUIRED, content, reverse_path, unsubscribe};
 use crate::{
     cx::Cx,
     error::{Error, FieldError, Result},
     messages::{Content, MAX_RECIPIENTS, MAX_SCHEDULE, NewMessage, Options, ReversePath},
+    suppressions::is_topic,
+    templates::use_faults,
 };
 
 const MAX_TAGS: usize = 20;
@@ -38,11 +40,17 @@ pub fn faults(cx: &Cx, new: &NewMessage) -> Vec<FieldError> {
 fn inspect(cx: &Cx, new: &NewMessage, faults: &mut Vec<FieldError>) -> Option<Inspection> {
     let inspected = content::inspect(&new.content, faults);
     if let Content::Composed(draft) = &new.content {
-        faults.extend(draft.faults().into_iter().map(|fault| FieldError {
+        let found = draft.faults().into_iter();
+        // A template gives the body later.
+        let found = found.filter(|fault| new.template.is_none() || fault.code != "missing_body");
+        faults.extend(found.map(|fault| FieldError {
             pointer: fault.pointer,
             code: fault.code,
             detail: fault.detail,
         }));
+    }
+    if let Some(template) = &new.template {
+        use_faults(template, faults);
     }
     if new.recipients.is_empty() {
         let detail = "a message needs at least one recipient in to, cc or bcc";
@@ -54,6 +62,7 @@ fn inspect(cx: &Cx, new: &NewMessage, faults: &mut Vec<FieldError>) -> Option<In
     }
     times(cx, &new.options, faults);
     labels(&new.options, faults);
+    wishes(new, faults);
     unsubscribe::faults(new, faults);
     inspected
 }
@@ -100,6 +109,27 @@ fn labels(options: &Options, faults: &mut Vec<FieldError>) {
             let detail = "a key has 1 to 100 octets without control characters, a value at most \
                           1,000 octets without NUL";
             faults.push(FieldError::new(pointer, "invalid_metadata", detail));
+        }
+    }
+}
+
+fn wishes(new: &NewMessage, faults: &mut Vec<FieldError>) {
+    if new.options.stream.as_deref().is_some_and(|stream| !is_topic(stream)) {
+        let detail = "a stream has 1 to 64 ASCII letters, digits, dots, underscores and hyphens";
+        faults.push(FieldError::new("/stream", "invalid_stream", detail));
+    }
+    let Some(wish) = new.options.require_tls else { return };
+    if wish {
+        let detail = "REQUIRETLS (RFC 8689) is not there yet: leave this out, then TLS is used \
+                      wherever the other server has it";
+        faults.push(FieldError::new("/require_tls", "not_supported", detail));
+    }
+    let Content::Composed(draft) = &new.content else { return };
+    for (name, _) in &draft.headers {
+        if name.eq_ignore_ascii_case(TLS_REQUIRED) {
+            let detail = "this header field comes from require_tls: leave out one of the two";
+            let pointer = format!("/headers/{name}");
+            faults.push(FieldError::new(pointer, "conflicting_header", detail));
         }
     }
 }

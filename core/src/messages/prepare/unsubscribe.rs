@@ -46,11 +46,11 @@ pub(super) fn add_fields(
     options: &Options,
     content: &mut Content,
 ) -> Result<()> {
-    let (Some(wish), Some(recipient)) = (&options.unsubscribe, recipients.first()) else {
+    let (Some(_), Some(recipient)) = (&options.unsubscribe, recipients.first()) else {
         return Ok(());
     };
     let Content::Composed(draft) = content else { return Ok(()) };
-    let (vault, topic) = (cx.platform().vault(), wish.topic.as_deref());
+    let (vault, topic) = (cx.platform().vault(), options.topic());
     let delivery = message.delivery(1);
     let token = unsubscribe::token(vault, cx.account(), delivery, recipient, topic)?;
     let link = format!("<{}/u/{token}>", cx.platform().config().public_url());

@@ -301,6 +301,7 @@ fn too_many_addresses_are_one_fault() {
 #[test]
 fn the_rest_of_a_message_is_read_whatever_is_wrong() {
     survives_wrong_types::<input::NewMessage>();
+    survives_wrong_types::<super::super::batch::MessageBatch>();
 }
 
 #[test]
