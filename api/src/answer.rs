@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
-use posthouse_core::{Created, page::Page};
+use posthouse_core::{Created, page::Page, version::Versioned};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -64,6 +64,29 @@ impl IntoResponseParts for Replayed {
             parts.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         }
         Ok(parts)
+    }
+}
+
+/// Something that people edit, with its version as `ETag`, for `If-Match`.
+pub(crate) struct Edited<T> {
+    version: String,
+    body: T,
+}
+
+impl<T> Edited<T> {
+    /// The answer with `found`.
+    pub(crate) fn of<U: Versioned + Into<T>>(found: U) -> Self {
+        Self { version: found.version(), body: found.into() }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Edited<T> {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.body).into_response();
+        if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", self.version)) {
+            response.headers_mut().insert(header::ETAG, tag);
+        }
+        response
     }
 }
 

@@ -11,10 +11,11 @@ use time::OffsetDateTime;
 use crate::{
     error::{Error, Result},
     events::{self, NewEvent},
-    id::{Account, ApiKey, Id, Request},
+    id::{Account, ApiKey, AppPassword, Id, Request},
     idempotency::IdempotencyKey,
     platform::Platform,
     scope::{Scope, Scopes},
+    version::Versioned,
 };
 
 /// Through which door a caller came.
@@ -44,8 +45,10 @@ impl Door {
 pub enum Credential {
     /// An API key.
     ApiKey(Id<ApiKey>),
-    /// Address and password.
+    /// Address and password of the account.
     Password,
+    /// Address and a password for one device.
+    AppPassword(Id<AppPassword>),
     /// Nothing: the server itself acts.
     System,
 }
@@ -81,8 +84,10 @@ impl Role {
 /// Somebody who has been let in.
 #[derive(Debug, Clone)]
 pub struct Actor {
-    /// The account that acts and whose things are seen.
+    /// The account whose things are seen.
     pub account: Id<Account>,
+    /// The account whose credential it is: another one when an administrator acts for somebody.
+    pub owner: Id<Account>,
     /// How the caller got in.
     pub credential: Credential,
     /// What the caller may do.
@@ -91,8 +96,14 @@ pub struct Actor {
     pub door: Door,
     /// Where the caller is.
     pub remote_address: Option<IpAddr>,
+    /// Networks that the key may be used from; empty: all.
+    pub allowed_cidrs: Vec<String>,
     /// Addresses and `@domains` that the key may send as; empty: all of the account's.
     pub allowed_senders: Vec<String>,
+    /// End of the credential's life.
+    pub expires_at: Option<OffsetDateTime>,
+    /// Most requests of the account in a minute.
+    pub requests_per_minute: Option<i32>,
     /// Messages of this caller go to the sandbox, never out.
     pub sandbox: bool,
 }
@@ -102,11 +113,15 @@ impl Actor {
     pub fn system(account: Id<Account>) -> Self {
         Self {
             account,
+            owner: account,
             credential: Credential::System,
             scopes: Scopes::all(),
             door: Door::System,
             remote_address: None,
+            allowed_cidrs: Vec::new(),
             allowed_senders: Vec::new(),
+            expires_at: None,
+            requests_per_minute: None,
             sandbox: false,
         }
     }
@@ -120,12 +135,14 @@ pub struct Cx {
     actor: Actor,
     request_id: Id<Request>,
     idempotency: Option<IdempotencyKey>,
+    /// Versions of which one is to be changed; none: whatever is there.
+    if_match: Option<Vec<String>>,
 }
 
 impl Cx {
     /// A context for one request of `actor`.
     pub fn new(platform: Platform, actor: Actor, request_id: Id<Request>) -> Self {
-        Self { platform, actor, request_id, idempotency: None }
+        Self { platform, actor, request_id, idempotency: None, if_match: None }
     }
 
     /// The same, with the caller's idempotency key.
@@ -133,6 +150,26 @@ impl Cx {
     pub fn with_idempotency(mut self, key: Option<IdempotencyKey>) -> Self {
         self.idempotency = key;
         self
+    }
+
+    /// The same, changing only what has one of these versions; `*` is any.
+    #[must_use]
+    pub fn with_if_match(mut self, versions: Option<Vec<String>>) -> Self {
+        self.if_match = versions;
+        self
+    }
+
+    /// Whether changes depend on the version of what is there.
+    pub(crate) const fn is_conditional(&self) -> bool {
+        self.if_match.is_some()
+    }
+
+    /// Refuses to change what has another version than the caller knows.
+    pub(crate) fn require_version(&self, found: &impl Versioned) -> Result<()> {
+        let Some(versions) = &self.if_match else { return Ok(()) };
+        let version = found.version();
+        let known = versions.iter().any(|known| *known == version || known == "*");
+        if known { Ok(()) } else { Err(Error::PreconditionFailed) }
     }
 
     /// The same administrator, seeing the things of another account. The use is audited.
@@ -165,6 +202,11 @@ impl Cx {
     /// The account whose things are seen.
     pub const fn account(&self) -> Id<Account> {
         self.actor.account
+    }
+
+    /// Whether an administrator works with the things of another account.
+    pub fn acts_for_another(&self) -> bool {
+        self.actor.owner != self.actor.account
     }
 
     /// The request that is worked on.

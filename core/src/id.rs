@@ -53,6 +53,10 @@ kinds! {
     Address = "adr";
     /// An API key.
     ApiKey = "key";
+    /// A password for one device.
+    AppPassword = "crd";
+    /// An attempt to log in.
+    LoginAttempt = "lga";
     /// A mailbox (folder).
     Mailbox = "mbx";
     /// A mail in a mailbox.

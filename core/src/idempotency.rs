@@ -224,6 +224,21 @@ pub(crate) async fn insert(
     Ok(rows.into_iter().map(|row| (row.account_id, row.key)).collect())
 }
 
+/// Forgets records that were written in this transaction: what they stand for was refused.
+pub(crate) async fn forget(conn: &mut PgConnection, records: &[Record]) -> Result<()> {
+    let accounts: Vec<Uuid> = records.iter().map(|record| record.account).collect();
+    let keys: Vec<String> = records.iter().map(|record| record.key.clone()).collect();
+    sqlx::query!(
+        "DELETE FROM idempotency USING unnest($1::uuid[], $2::text[]) AS gone (a, k)
+         WHERE account_id = a AND key = k",
+        &accounts,
+        &keys
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Deletes what is past [`KEPT`].
 pub(crate) async fn purge(conn: &mut PgConnection, now: time::OffsetDateTime) -> Result<u64> {
     let done = sqlx::query!("DELETE FROM idempotency WHERE created_at <= $1", now - KEPT)

@@ -11,7 +11,7 @@
 
 pub mod accounts;
 pub mod api_keys;
-mod audit;
+pub mod audit;
 pub mod blobs;
 mod bounces;
 pub mod config;
@@ -23,6 +23,7 @@ pub mod events;
 pub mod id;
 pub mod idempotency;
 pub mod inbound;
+pub mod limits;
 pub mod mailboxes;
 pub mod mails;
 pub mod messages;
@@ -43,6 +44,7 @@ pub mod threads;
 pub mod time;
 pub mod trace;
 pub mod vault;
+pub mod version;
 mod wake;
 pub mod webhooks;
 pub mod workers;

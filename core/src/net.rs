@@ -21,6 +21,12 @@ impl Network {
         let (bits, v4) = to_bits(address.to_canonical());
         v4 == self.v4 && (bits ^ self.bits) & mask(self.prefix) == 0
     }
+
+    /// Whether all of `other` is in the network.
+    pub fn covers(&self, other: &Self) -> bool {
+        let within = self.prefix <= other.prefix && self.v4 == other.v4;
+        within && (self.bits ^ other.bits) & mask(self.prefix) == 0
+    }
 }
 
 /// IPv4 addresses stand in the highest 32 bits.

@@ -10,7 +10,6 @@ use crate::{
     blobs::Blobs,
     bounces::TokenKey,
     config::Config,
-    credentials::Throttle,
     cx::Tx,
     error::{Error, Result},
     idempotency::InFlight,
@@ -60,7 +59,6 @@ struct Inner {
     wake: Wake,
     in_flight: Arc<InFlight>,
     directory: Directory,
-    throttle: Throttle,
     queue: Queue,
     writer: Writer,
     webhooks: Webhooks,
@@ -90,7 +88,6 @@ impl Platform {
             wake: Wake::default(),
             in_flight: Arc::default(),
             directory: Directory::new(),
-            throttle: Throttle::default(),
             queue: Queue::default(),
             writer: Writer::default(),
             webhooks,
@@ -160,10 +157,6 @@ impl Platform {
 
     pub(crate) fn writer(&self) -> &Writer {
         &self.0.writer
-    }
-
-    pub(crate) fn throttle(&self) -> &Throttle {
-        &self.0.throttle
     }
 
     pub(crate) fn directory(&self) -> &Directory {

@@ -66,6 +66,11 @@ impl Scopes {
         Scope::ALL.iter().copied().filter(|scope| !admin.contains(scope)).collect()
     }
 
+    /// What the password of an account with this role lets in with.
+    pub fn of_role(role: &str) -> Self {
+        if role == "admin" { Self::all() } else { Self::user() }
+    }
+
     /// Whether `scope` is in the set.
     pub const fn has(self, scope: Scope) -> bool {
         self.0 & scope.bit() != 0

@@ -3,7 +3,7 @@
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use posthouse_core::{
-    Actor, Cx, Door, Error, Id, Platform, Result, credentials, id, inbound,
+    Actor, Cx, Door, Error, Platform, Result, credentials, inbound,
     messages::{self, Content, NewMessage, Options, Protocol, ReversePath},
     ports::DnsError,
 };
@@ -14,7 +14,7 @@ use crate::{
     config::ListenerKind,
     proto::{self, Answer, Ask, Domain, ForwardPath, Hello, MailParams, Mailbox, Reply},
     replies::{Stage, from_error},
-    sasl::{Mechanism, ScramSecret, Secret},
+    sasl::{Mechanism, ScramKeys, ScramSecret},
 };
 
 /// Characters of our part of a SCRAM nonce: 190 bits.
@@ -31,8 +31,8 @@ pub(crate) struct Asks {
     actor: Option<Actor>,
     /// How the actor has logged in.
     mechanism: Option<Mechanism>,
-    /// Whose secret was last looked up; none: nobody's.
-    scram: Option<Id<id::Account>>,
+    /// The user whose secret was last looked up; a secret of none was made up.
+    scram: (String, Option<credentials::ScramSecret>),
     mail_from: ReversePath,
     recipients: Recipients,
 }
@@ -59,7 +59,7 @@ impl Asks {
             fake,
             actor: None,
             mechanism: None,
-            scram: None,
+            scram: (String::new(), None),
             mail_from: ReversePath::Null,
             recipients: Recipients::Any(Vec::new()),
         }
@@ -70,10 +70,18 @@ impl Asks {
         match ask {
             Ask::Helo { name } => self.helo(&name).await,
             Ask::Password { mechanism, username, password } => {
-                let result = self.password(&username, &password).await;
+                self.facts.helo.clone_from(&hello.name);
+                let client = self.client(mechanism);
+                let (platform, password) = (&self.platform, password.reveal());
+                let result =
+                    credentials::authenticate_password(platform, &client, &username, password)
+                        .await;
                 self.logged_in(mechanism, result)
             }
-            Ask::ScramSecret { username } => self.scram_secret(&username).await,
+            Ask::ScramSecret { username } => {
+                self.facts.helo.clone_from(&hello.name);
+                self.scram_secret(username).await
+            }
             Ask::ScramOutcome { proved } => {
                 let result = self.scram_outcome(proved).await;
                 self.logged_in(Mechanism::ScramSha256, result)
@@ -110,42 +118,41 @@ impl Asks {
         }
     }
 
-    async fn password(&self, username: &str, password: &Secret) -> Result<Actor> {
-        let remote = Some(self.facts.remote_address);
-        let password = password.reveal();
-        let platform = &self.platform;
-        credentials::authenticate_password(platform, Door::Submission, username, password, remote)
-            .await
+    /// Who logs in.
+    fn client(&self, mechanism: Mechanism) -> credentials::Client<'_> {
+        let tls = self.facts.tls.as_ref();
+        credentials::Client {
+            door: Door::Submission,
+            remote: Some(self.facts.remote_address),
+            mechanism: mechanism.as_str(),
+            tls: tls.map(|tls| format!("{} {}", tls.version, tls.cipher)),
+            user_agent: &self.facts.helo,
+        }
     }
 
-    async fn scram_secret(&mut self, username: &str) -> Answer {
-        self.scram = None;
-        let remote = Some(self.facts.remote_address);
-        let secret = match credentials::scram_secret(&self.platform, username, remote).await {
-            Ok(Some(known)) => {
-                self.scram = Some(known.account);
-                ScramSecret {
-                    salt: known.salt,
-                    iterations: known.iterations,
-                    stored_key: known.stored_key,
-                    server_key: known.server_key,
-                }
-            }
-            Ok(None) => ScramSecret::fake(&self.fake, username),
+    async fn scram_secret(&mut self, username: String) -> Answer {
+        let client = self.client(Mechanism::ScramSha256);
+        let known = match credentials::scram_secret(&self.platform, &client, &username).await {
+            Ok(known) => known,
             Err(error) => return self.logged_in(Mechanism::ScramSha256, Err(error)),
         };
+        let secret = match &known {
+            Some(known) => ScramSecret {
+                salt: known.salt.clone(),
+                iterations: known.iterations,
+                keys: known.keys.iter().map(keys).collect(),
+            },
+            None => ScramSecret::fake(&self.fake, &username),
+        };
+        self.scram = (username, known);
         let nonce = rand::rng().sample_iter(Alphanumeric).take(NONCE).map(char::from).collect();
         Answer::Secret { secret, nonce }
     }
 
-    async fn scram_outcome(&mut self, proved: bool) -> Result<Actor> {
-        let remote = Some(self.facts.remote_address);
-        let account = self.scram.take().filter(|_| proved);
-        let Some(account) = account else {
-            credentials::scram_failed(&self.platform, remote);
-            return Err(Error::InvalidCredentials);
-        };
-        credentials::scram_succeeded(&self.platform, Door::Submission, account, remote).await
+    async fn scram_outcome(&mut self, proved: Option<usize>) -> Result<Actor> {
+        let (username, secret) = std::mem::take(&mut self.scram);
+        let (platform, client) = (&self.platform, self.client(Mechanism::ScramSha256));
+        credentials::conclude_scram(platform, &client, &username, secret.as_ref(), proved).await
     }
 
     /// H11: one line for each failure, with the address that it came from.
@@ -310,6 +317,10 @@ impl Asks {
         let actor = self.actor.clone().ok_or(Error::Unauthenticated)?;
         Ok(Cx::new(self.platform.clone(), actor, self.facts.id))
     }
+}
+
+fn keys(known: &credentials::ScramKey) -> ScramKeys {
+    ScramKeys { stored_key: known.stored_key.clone(), server_key: known.server_key.clone() }
 }
 
 /// The address of a mailbox; `literal` and `bad`: what is wrong with others.

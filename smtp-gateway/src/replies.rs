@@ -62,6 +62,7 @@ const fn codes(code: Code, stage: Stage) -> (u16, &'static str) {
         Code::QuotaExceeded => (452, "4.2.2"),
         Code::StorageFull => (452, "4.3.1"),
         Code::RateLimited => login_or(stage, (450, "4.7.1")),
+        Code::SendingLimitExceeded => (451, "4.7.1"),
         Code::Unavailable => login_or(stage, (451, "4.3.2")),
         Code::Internal => login_or(stage, (451, "4.3.0")),
         Code::AlreadyExists
@@ -107,6 +108,7 @@ too_many_recipients 452 4.5.3, 452 4.5.3, 452 4.5.3, 452 4.5.3
 message_too_large 552 5.3.4, 552 5.3.4, 552 5.3.4, 552 5.3.4
 quota_exceeded 452 4.2.2, 452 4.2.2, 452 4.2.2, 452 4.2.2
 rate_limited 454 4.7.0, 450 4.7.1, 450 4.7.1, 450 4.7.1
+sending_limit_exceeded 451 4.7.1, 451 4.7.1, 451 4.7.1, 451 4.7.1
 idempotency_key_reused 554 5.0.0, 554 5.0.0, 554 5.0.0, 554 5.0.0
 idempotency_in_flight 554 5.0.0, 554 5.0.0, 554 5.0.0, 554 5.0.0
 storage_full 452 4.3.1, 452 4.3.1, 452 4.3.1, 452 4.3.1

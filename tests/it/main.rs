@@ -7,6 +7,7 @@
     reason = "a test that cannot go on ends"
 )]
 
+mod access;
 mod api;
 mod bounces;
 mod delivery;

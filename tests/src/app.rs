@@ -172,8 +172,13 @@ pub struct Node {
 impl Node {
     /// Calls this node as `person`.
     pub fn as_person(&self, person: &Person) -> Person {
-        let http = person.http.at(&format!("http://{}", self.server.addresses.http));
+        let http = person.http.at(&self.http_url());
         Person { http, submission: self.server.addresses.submission, ..person.clone() }
+    }
+
+    /// Where the API of this node is.
+    pub fn http_url(&self) -> String {
+        format!("http://{}", self.server.addresses.http)
     }
 
     /// Stops as at SIGTERM.

@@ -8,12 +8,14 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use posthouse_core::{
-    Actor, Cx, Door, Error, Id, Platform, credentials,
+    Actor, Cx, Door, Error, Id, Platform,
+    credentials::{self, Client},
     id::{Account, Request},
+    limits,
 };
 
 use crate::{
-    extract::RequestId,
+    extract::{AllowanceNote, RequestId},
     problem::{ApiResult, Problem},
     state::ApiState,
 };
@@ -30,9 +32,11 @@ impl FromRequestParts<ApiState> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> ApiResult<Self> {
         let actor = authenticate(&state.platform, &parts.headers, peer(parts)).await?;
         tracing::Span::current().record("account.id", tracing::field::display(actor.account));
+        take_request(parts, state, &actor).await?;
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0);
         let request_id = request_id.unwrap_or_else(|| Id::<Request>::new(state.platform.now()));
-        let cx = Cx::new(state.platform.clone(), actor, request_id);
+        let cx = Cx::new(state.platform.clone(), actor, request_id)
+            .with_if_match(if_match(&parts.headers));
         let Some(account) = parts.headers.get(ACT_FOR) else {
             return Ok(Self(cx));
         };
@@ -43,6 +47,34 @@ impl FromRequestParts<ApiState> for Caller {
         }
         Ok(Self(cx.acting_for(account).await?))
     }
+}
+
+/// Counts the request for the account of the credential, and refuses it when it is one too many.
+async fn take_request(parts: &Parts, state: &ApiState, actor: &Actor) -> Result<(), Error> {
+    let Some(allowance) = limits::take_request(&state.platform, actor).await? else {
+        return Ok(());
+    };
+    if let Some(note) = parts.extensions.get::<AllowanceNote>() {
+        note.set(allowance);
+    }
+    if allowance.exceeded {
+        return Err(Error::RateLimited { retry_after: allowance.reset });
+    }
+    Ok(())
+}
+
+/// Header field `If-Match` (RFC 9110 §13.1.1): the versions that the caller knows; none: any. Weak
+/// ones, and what is no tag, match nothing.
+fn if_match(headers: &HeaderMap) -> Option<Vec<String>> {
+    let mut fields = headers.get_all(header::IF_MATCH).iter().peekable();
+    fields.peek()?;
+    let texts = fields.filter_map(|field| field.to_str().ok());
+    let tags = texts.flat_map(|text| text.split(',')).map(str::trim);
+    let version = |tag: &str| match tag {
+        "*" => Some(tag.to_owned()),
+        _ => Some(tag.strip_prefix('"')?.strip_suffix('"')?.to_owned()),
+    };
+    Some(tags.filter_map(version).filter(|version| !version.is_empty()).collect())
 }
 
 /// Address of the client.
@@ -72,7 +104,25 @@ pub(crate) async fn authenticate(
         return Err(Error::InvalidCredentials);
     }
     let (user, password) = basic(secret).ok_or(Error::InvalidCredentials)?;
-    credentials::authenticate_password(platform, Door::Http, &user, &password, remote).await
+    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let client = Client {
+        door: Door::Http,
+        remote,
+        mechanism: "BASIC",
+        tls: None,
+        user_agent: user_agent.unwrap_or_default(),
+    };
+    let result = credentials::authenticate_password(platform, &client, &user, &password).await;
+    if let Err(error) = &result {
+        // One line for each failure, with the address that it came from (H11).
+        tracing::info!(
+            client.address = remote.map(tracing::field::display),
+            mechanism = "BASIC",
+            code = error.code().as_str(),
+            "login failed"
+        );
+    }
+    result
 }
 
 /// RFC 7617 §2: `user-id ":" password` in base64, UTF-8.

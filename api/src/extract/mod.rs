@@ -7,6 +7,7 @@ mod create;
 mod explain;
 mod input;
 mod json;
+mod note;
 mod object;
 mod params;
 mod path;
@@ -23,6 +24,7 @@ pub(crate) use input::Input;
 #[cfg(test)]
 pub(crate) use input::survives_wrong_types;
 pub(crate) use json::{off_reactor, parse as parse_json};
+pub(crate) use note::AllowanceNote;
 pub(crate) use object::Object;
 pub(crate) use params::{FromParams, Params, Reader};
 pub(crate) use path::{PathId, PathText};

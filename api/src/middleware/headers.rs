@@ -4,7 +4,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::Response,
 };
-use posthouse_core::{Id, id};
+use posthouse_core::{Id, id, limits::Allowance};
 
 use super::facts::REQUEST_ID;
 
@@ -28,5 +28,17 @@ pub(super) fn complete(answer: &mut Response, id: Id<id::Request>) {
     }
     for (name, value) in DEFAULTS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+/// Tells how many requests may still come (draft-ietf-httpapi-ratelimit-headers).
+pub(super) fn tell(answer: &mut Response, allowance: Allowance) {
+    let Allowance { limit, remaining, reset, .. } = allowance;
+    let policy = format!("\"account\";q={limit};w=60");
+    let left = format!("\"account\";r={remaining};t={}", reset.as_secs());
+    for (name, text) in [("ratelimit-policy", policy), ("ratelimit", left)] {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            answer.headers_mut().insert(HeaderName::from_static(name), value);
+        }
     }
 }

@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 pub(crate) use timeout::limit_time;
 
 use crate::{
-    extract::{RequestId, RequestMemory},
+    extract::{AllowanceNote, RequestId, RequestMemory},
     problem,
     state::ApiState,
 };
@@ -48,6 +48,8 @@ pub(crate) async fn observe(
     request.extensions_mut().insert(RequestId(facts.id));
     let memory = RequestMemory::default();
     request.extensions_mut().insert(memory.clone());
+    let allowance = AllowanceNote::default();
+    request.extensions_mut().insert(allowance.clone());
     let span = facts.span();
     let in_flight = InFlight::enter();
     let started = Instant::now();
@@ -56,6 +58,9 @@ pub(crate) async fn observe(
     span.in_scope(|| {
         let mut answer = problem::render(answer, facts.id);
         headers::complete(&mut answer, facts.id);
+        if let Some(allowance) = allowance.get() {
+            headers::tell(&mut answer, allowance);
+        }
         facts.record(answer.status(), started.elapsed());
         answer
     })

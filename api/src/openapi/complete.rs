@@ -23,6 +23,7 @@ pub(super) fn complete(document: &mut OpenApi) {
             let place = Place { path, method };
             security(operation);
             header_fields(operation, &place);
+            conditions(operation, &place);
             answers(operation, &place);
         }
     }
@@ -110,6 +111,25 @@ fn header_fields(operation: &mut Operation, place: &Place<'_>) {
     }
     let text = "The account to act for, `acc_…`: for administrators with `admin:write`.";
     parameters.push(RefOr::T(header_field("Posthouse-Account", text)));
+}
+
+/// Paths of what people edit: `ETag` with what is shown, `If-Match` with what changes it.
+const EDITED: [&str; 4] =
+    ["/v1/account", "/v1/accounts/{id}", "/v1/api-keys/{id}", "/v1/domains/{id}"];
+
+fn conditions(operation: &mut Operation, place: &Place<'_>) {
+    if !EDITED.contains(&place.path) {
+        return;
+    }
+    if place.method != "get" {
+        let text = "`ETag` of what is to be changed: refused with 412 when it has changed since.";
+        let parameters = operation.parameters.get_or_insert_default();
+        parameters.push(RefOr::T(header_field("If-Match", text)));
+    }
+    if let Some(RefOr::T(answer)) = operation.responses.responses.get_mut("200") {
+        let tag = problems::text_header("For If-Match");
+        answer.headers.insert("ETag".to_owned(), tag.into());
+    }
 }
 
 fn header_field(name: &str, description: &str) -> Parameter {

@@ -22,7 +22,8 @@ const TAGS: &[(&str, &str)] = &[
     ("mail", "Mailboxes and the mail in them."),
     ("sandbox", "Outgoing mail that never leaves the server: for development and tests."),
     ("domains", "Domains that are served here."),
-    ("accounts", "Accounts and their addresses."),
+    ("accounts", "Accounts and their addresses, for administrators."),
+    ("account", "The caller's own account: passwords and logins."),
     ("api-keys", "Keys of applications."),
     ("meta", "About the server itself."),
 ];
@@ -77,7 +78,8 @@ fn schemes() -> [(&'static str, SecurityScheme); 2] {
         .build();
     let mut password = Http::new(HttpAuthScheme::Basic);
     password.description = Some(
-        "Address and password of an account: has all scopes of the account. For small tools."
+        "Address and password of an account: has all scopes of the account. Or an app password, with \
+         its own. For small tools."
             .to_owned(),
     );
     [("api_key", SecurityScheme::Http(key)), ("password", SecurityScheme::Http(password))]

@@ -90,7 +90,10 @@ impl ProblemCode {
         match self {
             Self::Core(code) => {
                 code.class() == Class::Later
-                    || matches!(code, Code::RateLimited | Code::IdempotencyInFlight)
+                    || matches!(
+                        code,
+                        Code::RateLimited | Code::SendingLimitExceeded | Code::IdempotencyInFlight
+                    )
             }
             Self::Http(code) => code == HttpCode::RequestTimeout,
         }
@@ -176,6 +179,9 @@ fn core_advice(code: Code) -> &'static str {
         Code::MessageTooLarge => "Make the message smaller; `detail` has the limit.",
         Code::QuotaExceeded => "Delete mail, or ask the administrator for more room.",
         Code::RateLimited => "Wait as long as `Retry-After` says.",
+        Code::SendingLimitExceeded => {
+            "Wait as long as `Retry-After` says, or ask the administrator for a higher limit."
+        }
         Code::IdempotencyKeyReused => "Use a new Idempotency-Key for each different request.",
         Code::IdempotencyInFlight => "Try again after `Retry-After` with the same key.",
         Code::StorageFull => "The server is out of room: nothing was stored. Try again later.",

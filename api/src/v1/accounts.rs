@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::fields::{PageParams, present, removable};
 use crate::{
-    answer::{List, New},
+    answer::{Edited, List, New},
     extract::{Caller, Change, Create, Input, Params, PathId},
     problem::ApiResult,
     state::ApiState,
@@ -227,8 +227,8 @@ async fn create_account(Create { cx, body }: Create<NewAccountBody>) -> ApiResul
 async fn get_account(
     Caller(cx): Caller,
     PathId(account): PathId<id::Account>,
-) -> ApiResult<Json<Account>> {
-    Ok(Json(accounts::find(&cx, account).await?.into()))
+) -> ApiResult<Edited<Account>> {
+    Ok(Edited::of(accounts::find(&cx, account).await?))
 }
 
 /// Change an account
@@ -240,8 +240,8 @@ async fn get_account(
     responses((status = 200, description = "The account as it is now", body = Account)))]
 async fn update_account(
     Change { cx, id, patch }: Change<id::Account, AccountPatchBody>,
-) -> ApiResult<Json<Account>> {
-    Ok(Json(accounts::update(&cx, id, patch.into()).await?.into()))
+) -> ApiResult<Edited<Account>> {
+    Ok(Edited::of(accounts::update(&cx, id, patch.into()).await?))
 }
 
 /// Delete an account

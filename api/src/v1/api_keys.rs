@@ -3,7 +3,7 @@
 use axum::{Json, http::StatusCode};
 use posthouse_core::{
     Cx, Error, FieldError, Id,
-    api_keys::{self, NewApiKey},
+    api_keys::{self, ApiKeyPatch, NewApiKey},
     id,
     page::PageRequest,
 };
@@ -12,18 +12,20 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::fields::{PageParams, Time};
+use super::fields::{PageParams, Time, present, removable};
 use crate::{
-    answer::{List, New},
-    extract::{Caller, Create, Input, Params, PathId},
+    answer::{Edited, List, New},
+    extract::{Caller, Change, Create, Input, Params, PathId},
     problem::ApiResult,
     state::ApiState,
 };
 
 pub(crate) fn router() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(list_api_keys, create_api_key))
-        .routes(routes!(get_api_key, delete_api_key))
+    OpenApiRouter::new().routes(routes!(list_api_keys, create_api_key)).routes(routes!(
+        get_api_key,
+        update_api_key,
+        delete_api_key
+    ))
 }
 
 /// An API key, without its secret.
@@ -140,9 +142,65 @@ impl Input for NewApiKeyBody {
     }
 }
 
+/// Changes of a key (RFC 7396): absent fields stay, null removes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ApiKeyPatch, example = json!({"name": "ci", "allowed_cidrs": ["192.0.2.0/24"]}))]
+#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
+pub(crate) struct ApiKeyPatchBody {
+    /// For people, 1 to 128 octets.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    name: Option<String>,
+    /// What it may do: the whole new list.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    scopes: Option<Vec<String>>,
+    /// Networks it may be used from: the whole new list; empty: all.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    allowed_cidrs: Option<Vec<String>>,
+    /// Addresses and `@domains` it may send as: the whole new list; empty: all of the account's.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    allowed_senders: Option<Vec<String>>,
+    /// Its messages go to the sandbox, never out.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    sandbox: Option<bool>,
+    /// End of its life; null: never.
+    #[serde(default, deserialize_with = "removable")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Option<Time>>,
+}
+
+impl From<ApiKeyPatchBody> for ApiKeyPatch {
+    fn from(body: ApiKeyPatchBody) -> Self {
+        Self {
+            name: body.name,
+            scopes: body.scopes,
+            allowed_cidrs: body.allowed_cidrs,
+            allowed_senders: body.allowed_senders,
+            sandbox: body.sandbox,
+            expires_at: body.expires_at.map(|end| end.map(|time| time.0)),
+        }
+    }
+}
+
+impl Input for ApiKeyPatchBody {
+    fn require(cx: &Cx) -> Result<(), Error> {
+        api_keys::require_create(cx)
+    }
+
+    fn faults(self, cx: &Cx) -> Vec<FieldError> {
+        api_keys::update_faults(cx, self.into())
+    }
+}
+
 /// List API keys
 ///
-/// Keys of the caller's account, for administrators of all accounts; newest first.
+/// Keys of the caller's account, for administrators of all accounts, or with `Posthouse-Account`
+/// those of that one; newest first.
 #[utoipa::path(get, path = "/api-keys", tag = "api-keys", params(PageParams),
     security(("api_key" = ["account:read"]), ("api_key" = ["admin:read"])),
     responses((status = 200, description = "A page of keys", body = List<ApiKey>)))]
@@ -180,8 +238,22 @@ async fn create_api_key(
 async fn get_api_key(
     Caller(cx): Caller,
     PathId(key): PathId<id::ApiKey>,
-) -> ApiResult<Json<ApiKey>> {
-    Ok(Json(api_keys::find(&cx, key).await?.into()))
+) -> ApiResult<Edited<ApiKey>> {
+    Ok(Edited::of(api_keys::find(&cx, key).await?))
+}
+
+/// Change an API key
+///
+/// A JSON merge patch: absent fields stay as they are. The key may become weaker, or stay within
+/// what the caller may do; its secret stays. It takes effect within a second.
+#[utoipa::path(patch, path = "/api-keys/{id}", tag = "api-keys", request_body = ApiKeyPatchBody,
+    security(("api_key" = ["account:write"]), ("api_key" = ["admin:write"])),
+    params(("id" = String, Path, description = "Key", example = "key_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 200, description = "The key as it is now", body = ApiKey)))]
+async fn update_api_key(
+    Change { cx, id, patch }: Change<id::ApiKey, ApiKeyPatchBody>,
+) -> ApiResult<Edited<ApiKey>> {
+    Ok(Edited::of(api_keys::update(&cx, id, patch.into()).await?))
 }
 
 /// Delete an API key

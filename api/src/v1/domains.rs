@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::fields::{PageParams, present};
 use crate::{
-    answer::{List, New},
+    answer::{Edited, List, New},
     extract::{Caller, Change, Create, Input, Object, Params, PathId},
     problem::ApiResult,
     state::ApiState,
@@ -241,8 +241,8 @@ async fn create_domain(Create { cx, body }: Create<NewDomainBody>) -> ApiResult<
 async fn get_domain(
     Caller(cx): Caller,
     PathId(domain): PathId<id::Domain>,
-) -> ApiResult<Json<Domain>> {
-    Ok(Json(domains::find(&cx, domain).await?.into()))
+) -> ApiResult<Edited<Domain>> {
+    Ok(Edited::of(domains::find(&cx, domain).await?))
 }
 
 /// Change a domain
@@ -254,8 +254,8 @@ async fn get_domain(
     responses((status = 200, description = "The domain as it is now", body = Domain)))]
 async fn update_domain(
     Change { cx, id, patch }: Change<id::Domain, DomainPatchBody>,
-) -> ApiResult<Json<Domain>> {
-    Ok(Json(domains::update(&cx, id, patch.into()).await?.into()))
+) -> ApiResult<Edited<Domain>> {
+    Ok(Edited::of(domains::update(&cx, id, patch.into()).await?))
 }
 
 /// Delete a domain

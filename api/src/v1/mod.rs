@@ -1,11 +1,15 @@
 //! Version 1 of the API: one file per noun.
 
+mod account;
 mod accounts;
 mod api_keys;
+mod app_passwords;
+mod audit_log;
 mod deliveries;
 mod domains;
 mod events;
 mod fields;
+mod limits;
 mod mail;
 mod mail_bulk;
 mod mail_changes;
@@ -62,6 +66,10 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(sandbox::router())
         .merge(domains::router())
         .merge(accounts::router())
+        .merge(account::router())
+        .merge(limits::router())
+        .merge(app_passwords::router())
+        .merge(audit_log::router())
         .merge(api_keys::router())
 }
 

@@ -211,7 +211,8 @@ impl Admission {
     /// The right of a caller who was let in just now.
     pub(super) fn new(state: ApiState, cx: &Cx, door: Door, scope: Scope) -> Self {
         let now = Instant::now();
-        let is_password = matches!(cx.actor().credential, Credential::Password);
+        let is_password =
+            matches!(cx.actor().credential, Credential::Password | Credential::AppPassword(_));
         let ends_at = is_password.then_some(now + PASSWORD_LIFE);
         Self { state, door, scope, recheck_at: now + RECHECK, ends_at }
     }

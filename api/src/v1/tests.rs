@@ -1,6 +1,9 @@
 //! The bodies of administration: faults of shape never hide those of the content.
 
-use super::{accounts, api_keys, domains, templates, webhook_replays, webhook_secrets, webhooks};
+use super::{
+    account, accounts, api_keys, app_passwords, domains, limits, templates, webhook_replays,
+    webhook_secrets, webhooks,
+};
 use crate::{
     extract::{Input, Parsed, parse_json, survives_wrong_types},
     problem::Problem,
@@ -10,8 +13,13 @@ use crate::{
 fn the_rest_of_a_body_is_read_whatever_is_wrong() {
     survives_wrong_types::<accounts::NewAccountBody>();
     survives_wrong_types::<accounts::AccountPatchBody>();
+    survives_wrong_types::<account::OwnAccountPatchBody>();
+    survives_wrong_types::<account::PasswordChangeBody>();
+    survives_wrong_types::<app_passwords::NewAppPasswordBody>();
     survives_wrong_types::<api_keys::NewApiKeyBody>();
+    survives_wrong_types::<api_keys::ApiKeyPatchBody>();
     survives_wrong_types::<domains::NewDomainBody>();
+    survives_wrong_types::<limits::LimitsPatchBody>();
     survives_wrong_types::<domains::DomainPatchBody>();
     survives_wrong_types::<webhooks::NewWebhookBody>();
     survives_wrong_types::<webhooks::WebhookPatchBody>();

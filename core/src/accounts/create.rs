@@ -7,6 +7,7 @@ use super::{
     store::{self, NewAddress},
 };
 use crate::{
+    api_keys::bounds::Bounds,
     audit, credentials,
     cx::{Cx, Tx},
     domains,
@@ -14,7 +15,7 @@ use crate::{
     id::Id,
     idempotency::{self, Begin, Created},
     mailboxes,
-    scope::Scope,
+    scope::{Scope, Scopes},
     text,
 };
 
@@ -29,13 +30,17 @@ pub async fn create(cx: &Cx, new: NewAccount) -> Result<Created<Account>> {
         Begin::Fresh(slot) => slot,
     };
     Error::unless_empty(create_faults(&new))?;
+    if new.admin && new.password.is_some() {
+        require_password(cx, Scopes::all())?;
+    }
     let now = cx.now();
     let id = Id::new(now);
     // Hashing takes a while: before the transaction.
-    let secrets = credentials::derive(cx.platform(), new.password.as_deref()).await?;
+    let salt = credentials::new_salt();
+    let secrets = credentials::derive(new.password.as_deref(), salt.clone()).await?;
     let mut tx = cx.begin("accounts.create").await?;
     let addresses = parse_addresses(&mut tx, &new.addresses).await?;
-    store::insert(tx.conn(), id, &new, now).await?;
+    store::insert(tx.conn(), id, &new, &salt, now).await?;
     store::set_addresses(tx.conn(), id, &addresses, now).await?;
     if let Some(secrets) = secrets {
         credentials::store::set(tx.conn(), id, &secrets, now).await?;
@@ -47,6 +52,16 @@ pub async fn create(cx: &Cx, new: NewAccount) -> Result<Created<Account>> {
     tx.commit().await?;
     cx.platform().directory().forget();
     Ok(Created::fresh(account))
+}
+
+/// A password lets in with these scopes and without any other bounds: who sets the one of an
+/// administrator, or the own one, needs as much (THREATS 22).
+pub(super) fn require_password(cx: &Cx, scopes: Scopes) -> Result<()> {
+    if Bounds::of_actor(cx.actor()).are_at_least(scopes) {
+        return Ok(());
+    }
+    let detail = "a key that is bound cannot set a password that lets in without those bounds";
+    Err(Error::field("/password", "stronger_than_caller", detail))
 }
 
 /// Every fault that [`create`] will find without the database. Whether the domain of an address is

@@ -1,7 +1,10 @@
 //! Who has which address, domain and key: look-ups of the hot path, kept for a second at most, so
 //! that every node sees a change within a second (decision 0.2).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use moka::future::Cache;
 use posthouse_mail::{
@@ -49,6 +52,10 @@ pub(crate) struct KeyInfo {
     pub sandbox: bool,
     pub expires_at: Option<OffsetDateTime>,
     pub login_disabled: Option<String>,
+    pub last_used_at: Option<OffsetDateTime>,
+    pub requests_per_minute: Option<i32>,
+    /// Its use has been noted since it was looked up.
+    pub noted: AtomicBool,
 }
 
 /// Caches in front of the tables.
@@ -166,7 +173,7 @@ impl Directory {
     ) -> Result<Option<Arc<KeyInfo>>> {
         let load = async {
             let mut conn = platform.acquire().await?;
-            crate::api_keys::store::load_info(&mut conn, &hash, platform.now()).await
+            crate::api_keys::store::load_info(&mut conn, &hash).await
         };
         self.keys.try_get_with(hash, load).await.map_err(|error| shared(&error))
     }

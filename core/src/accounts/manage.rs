@@ -2,16 +2,16 @@
 
 use super::{
     Account, AccountPatch,
-    create::{address_faults, parse_addresses},
+    create::{address_faults, parse_addresses, require_password},
     store,
 };
 use crate::{
     audit, credentials,
-    cx::Cx,
+    cx::{Cx, Tx},
     error::{Error, FieldError, Result},
     id::{self, Id},
     page::{Keyset, Page, PageRequest},
-    scope::Scope,
+    scope::{Scope, Scopes},
     text,
 };
 
@@ -49,8 +49,9 @@ pub async fn update(cx: &Cx, account: Id<id::Account>, patch: AccountPatch) -> R
     cx.require(Scope::AdminWrite)?;
     Error::unless_empty(update_faults(&patch))?;
     let now = cx.now();
-    let secrets = credentials::derive(cx.platform(), patch.password.as_deref()).await?;
+    let secrets = derive(cx, account, patch.password.as_deref()).await?;
     let mut tx = cx.begin("accounts.update").await?;
+    require_version(&mut tx, cx, account).await?;
     if !store::update(tx.conn(), account, &patch, now).await? {
         return Err(Error::NotFound("account"));
     }
@@ -59,6 +60,11 @@ pub async fn update(cx: &Cx, account: Id<id::Account>, patch: AccountPatch) -> R
         store::set_addresses(tx.conn(), account, &addresses, now).await?;
     }
     if let Some(secrets) = secrets {
+        let found = store::find(tx.conn(), account).await?.ok_or(Error::NotFound("account"))?;
+        let scopes = Scopes::of_role(&found.role);
+        if scopes == Scopes::all() || account == cx.actor().owner {
+            require_password(cx, scopes)?;
+        }
         credentials::store::set(tx.conn(), account, &secrets, now).await?;
     }
     audit::record(&mut tx, cx, "update_account", Some(account), "").await?;
@@ -66,6 +72,48 @@ pub async fn update(cx: &Cx, account: Id<id::Account>, patch: AccountPatch) -> R
     tx.commit().await?;
     cx.platform().directory().forget();
     Ok(updated)
+}
+
+/// Refuses to change an account that has changed since the caller saw it.
+async fn require_version(tx: &mut Tx, cx: &Cx, account: Id<id::Account>) -> Result<()> {
+    if !cx.is_conditional() {
+        return Ok(());
+    }
+    store::lock(tx.conn(), account).await?;
+    let found = store::find(tx.conn(), account).await?.ok_or(Error::NotFound("account"))?;
+    cx.require_version(&found)
+}
+
+/// What is kept of a new password.
+async fn derive(
+    cx: &Cx,
+    account: Id<id::Account>,
+    password: Option<&str>,
+) -> Result<Option<credentials::Secrets>> {
+    if password.is_none() {
+        return Ok(None);
+    }
+    let mut conn = cx.platform().acquire().await?;
+    let salt = credentials::salt(&mut conn, account).await?.ok_or(Error::NotFound("account"))?;
+    drop(conn);
+    credentials::derive(password, salt).await
+}
+
+/// Changes the caller's own account: what its owner may change.
+///
+/// # Errors
+/// `Forbidden`, `InvalidInput`.
+pub async fn update_own(cx: &Cx, full_name: Option<String>) -> Result<Account> {
+    cx.require(Scope::AccountWrite)?;
+    let patch = AccountPatch { full_name, ..AccountPatch::default() };
+    Error::unless_empty(update_faults(&patch))?;
+    let mut tx = cx.begin("accounts.update_own").await?;
+    require_version(&mut tx, cx, cx.account()).await?;
+    store::update(tx.conn(), cx.account(), &patch, cx.now()).await?;
+    audit::record(&mut tx, cx, "update_own_account", Some(cx.account()), "").await?;
+    let updated = store::find(tx.conn(), cx.account()).await?;
+    tx.commit().await?;
+    updated.ok_or(Error::NotFound("account"))
 }
 
 /// Every fault that [`update`] will find without the database. Whether the domain of an address is
@@ -106,6 +154,7 @@ pub async fn delete(cx: &Cx, account: Id<id::Account>) -> Result<()> {
         return Err(Error::InUse("an administrator cannot delete the own account".to_owned()));
     }
     let mut tx = cx.begin("accounts.delete").await?;
+    require_version(&mut tx, cx, account).await?;
     if store::waiting(tx.conn(), account).await? {
         let detail = "messages of this account still wait for delivery: cancel them or wait";
         return Err(Error::InUse(detail.to_owned()));

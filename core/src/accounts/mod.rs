@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 pub use create::{create, create_faults};
 pub(crate) use directory::{Directory, DomainInfo, KeyInfo};
-pub use manage::{delete, find, list, update, update_faults};
+pub use manage::{delete, find, list, update, update_faults, update_own};
 
 use crate::id::{self, Id};
 

@@ -50,19 +50,21 @@ pub(super) async fn insert(
     conn: &mut PgConnection,
     id: Id<id::Account>,
     new: &NewAccount,
+    scram_salt: &[u8],
     now: OffsetDateTime,
 ) -> Result<()> {
     sqlx::query!(
         "INSERT INTO accounts (account_id, name, role, full_name, retention_seconds, quota_bytes,
-             created_at, updated_at)
-         VALUES ($1, $2, $3, $4, coalesce($5, 2592000::bigint), $6, $7, $7)",
+             created_at, updated_at, scram_salt)
+         VALUES ($1, $2, $3, $4, coalesce($5, 2592000::bigint), $6, $7, $7, $8)",
         id.uuid(),
         new.name,
         if new.admin { "admin" } else { "user" },
         new.full_name,
         new.retention_seconds,
         new.quota_bytes,
-        now
+        now,
+        scram_salt
     )
     .execute(&mut *conn)
     .await
@@ -162,6 +164,17 @@ pub(super) async fn update(
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Nobody else changes the account until the end of the transaction.
+pub(super) async fn lock(conn: &mut PgConnection, account: Id<id::Account>) -> Result<()> {
+    sqlx::query!(
+        "SELECT account_id FROM accounts WHERE account_id = $1 FOR UPDATE",
+        account.uuid()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(())
 }
 
 /// Deletes the account with its addresses, keys, webhooks and password.

@@ -1,18 +1,27 @@
 //! API keys: `phk_` and 32 random bytes, shown once, stored as SHA-256.
 
+pub(crate) mod bounds;
 mod create;
 mod manage;
 pub(crate) mod store;
+mod update;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::atomic::Ordering};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+pub(crate) use create::form_faults;
 pub use create::{create, create_faults, require_create};
 pub use manage::{delete, find, list};
+pub use update::{update, update_faults};
 
-use crate::id::{self, Account, Id};
+use crate::{
+    accounts::KeyInfo,
+    error::Result,
+    id::{self, Account, Id},
+    platform::Platform,
+};
 
 /// What every key begins with.
 pub const PREFIX: &str = "phk_";
@@ -73,6 +82,35 @@ pub struct NewApiKey {
     pub sandbox: bool,
     /// End of its life.
     pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Changes of a key; absent fields stay.
+#[derive(Debug, Clone, Default)]
+pub struct ApiKeyPatch {
+    /// For people.
+    pub name: Option<String>,
+    /// What it may do.
+    pub scopes: Option<Vec<String>>,
+    /// Networks it may be used from.
+    pub allowed_cidrs: Option<Vec<String>>,
+    /// Addresses and `@domains` it may send as.
+    pub allowed_senders: Option<Vec<String>>,
+    /// Its messages go to the sandbox.
+    pub sandbox: Option<bool>,
+    /// `Some(None)`: it has no end.
+    pub expires_at: Option<Option<OffsetDateTime>>,
+}
+
+/// Notes that a key has let somebody in, once a minute at most.
+pub(crate) async fn note_use(platform: &Platform, key: &KeyInfo) -> Result<()> {
+    let now = platform.now();
+    let since = now - ::time::Duration::minutes(1);
+    let is_old = key.last_used_at.is_none_or(|at| at < since);
+    if !is_old || key.noted.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
+    let mut conn = platform.acquire().await?;
+    store::note_use(&mut conn, key.id, since, now).await
 }
 
 /// Whether `remote` is in one of the networks, or there are none.

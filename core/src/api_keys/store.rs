@@ -1,6 +1,6 @@
 //! SQL of API keys.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -96,6 +96,42 @@ pub(super) async fn find(conn: &mut PgConnection, key: Id<id::ApiKey>) -> Result
     Ok(row.map(ApiKey::from))
 }
 
+/// The same, and nobody else changes it until the end of the transaction.
+pub(super) async fn find_to_change(
+    conn: &mut PgConnection,
+    key: Id<id::ApiKey>,
+) -> Result<Option<ApiKey>> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT key_id, account_id, name, hint, scopes, allowed_cidrs, allowed_senders, sandbox,
+             expires_at, last_used_at, created_at
+         FROM api_keys WHERE key_id = $1 FOR UPDATE",
+        key.uuid()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(ApiKey::from))
+}
+
+/// Writes what a change may change.
+pub(super) async fn update(conn: &mut PgConnection, key: &ApiKey) -> Result<()> {
+    sqlx::query!(
+        "UPDATE api_keys SET name = $2, scopes = $3, allowed_cidrs = $4, allowed_senders = $5,
+             sandbox = $6, expires_at = $7
+         WHERE key_id = $1",
+        key.id.uuid(),
+        key.name,
+        &key.scopes,
+        &key.allowed_cidrs,
+        &key.allowed_senders,
+        key.sandbox,
+        key.expires_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn list(
     conn: &mut PgConnection,
     keyset: &Keyset,
@@ -119,34 +155,53 @@ pub(super) async fn delete(conn: &mut PgConnection, key: Id<id::ApiKey>) -> Resu
     Ok(())
 }
 
-/// What the hot path needs of the key with this hash; notes the use, once a minute at most.
+/// What the hot path needs of the key with this hash.
 pub(crate) async fn load_info(
     conn: &mut PgConnection,
     hash: &[u8; 32],
-    now: OffsetDateTime,
 ) -> Result<Option<Arc<KeyInfo>>> {
     let row = sqlx::query!(
         r#"SELECT k.key_id, k.account_id, k.scopes, k.allowed_cidrs, k.allowed_senders, k.sandbox,
-             k.expires_at, k.last_used_at, a.login_disabled
-         FROM api_keys AS k JOIN accounts AS a USING (account_id) WHERE k.secret_hash = $1"#,
+             k.expires_at, k.last_used_at, a.login_disabled,
+             l.requests_per_minute AS "requests_per_minute?"
+         FROM api_keys AS k JOIN accounts AS a USING (account_id)
+         LEFT JOIN account_limits AS l USING (account_id) WHERE k.secret_hash = $1"#,
         hash.as_slice()
     )
-    .fetch_optional(&mut *conn)
+    .fetch_optional(conn)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    if row.last_used_at.is_none_or(|at| now - at > time::Duration::minutes(1)) {
-        sqlx::query!("UPDATE api_keys SET last_used_at = $2 WHERE key_id = $1", row.key_id, now)
-            .execute(conn)
-            .await?;
-    }
-    Ok(Some(Arc::new(KeyInfo {
-        id: row.key_id.into(),
-        account: row.account_id.into(),
-        scopes: Scopes::from_names(&row.scopes),
-        allowed_cidrs: row.allowed_cidrs,
-        allowed_senders: row.allowed_senders,
-        sandbox: row.sandbox,
-        expires_at: row.expires_at,
-        login_disabled: row.login_disabled,
-    })))
+    Ok(row.map(|row| {
+        Arc::new(KeyInfo {
+            id: row.key_id.into(),
+            account: row.account_id.into(),
+            scopes: Scopes::from_names(&row.scopes),
+            allowed_cidrs: row.allowed_cidrs,
+            allowed_senders: row.allowed_senders,
+            sandbox: row.sandbox,
+            expires_at: row.expires_at,
+            login_disabled: row.login_disabled,
+            last_used_at: row.last_used_at,
+            requests_per_minute: row.requests_per_minute,
+            noted: AtomicBool::new(false),
+        })
+    }))
+}
+
+/// Notes a use, unless another was noted after `since`.
+pub(super) async fn note_use(
+    conn: &mut PgConnection,
+    key: Id<id::ApiKey>,
+    since: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<()> {
+    sqlx::query!(
+        "UPDATE api_keys SET last_used_at = $3
+         WHERE key_id = $1 AND (last_used_at IS NULL OR last_used_at < $2)",
+        key.uuid(),
+        since,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }

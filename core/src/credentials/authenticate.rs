@@ -1,36 +1,49 @@
-//! From what a caller shows to an [`Actor`].
+//! Letting callers in. Doors call these and build a [`crate::Cx`] from the [`Actor`].
 
 use std::net::IpAddr;
 
 use aws_lc_rs::digest;
 use posthouse_mail::address::Address;
+use uuid::Uuid;
 
-use super::{password, store};
+use super::{
+    app_passwords::{self, AppPassword},
+    attempts::{self, Client},
+    password, store,
+};
 use crate::{
     api_keys,
     cx::{Actor, Credential, Door},
     error::{Error, Result},
-    id::{Account, Id},
+    id::{self, Account, Id},
     platform::Platform,
     scope::Scopes,
 };
 
-/// What a server needs for SCRAM-SHA-256 (RFC 5802 §5).
+/// What a server needs for SCRAM-SHA-256 (RFC 5802 §5): all passwords of an account share a salt.
 #[derive(Clone)]
 pub struct ScramSecret {
-    /// Whose it is.
-    pub account: Id<Account>,
+    account: Id<Account>,
     /// Salt.
     pub salt: Vec<u8>,
     /// Iteration count.
     pub iterations: u32,
+    /// Of each password.
+    pub keys: Vec<ScramKey>,
+}
+
+/// What is known of one password.
+#[derive(Clone)]
+pub struct ScramKey {
+    /// None: the password of the account.
+    pub(super) app_password: Option<Id<id::AppPassword>>,
     /// `StoredKey`.
     pub stored_key: Vec<u8>,
     /// `ServerKey`.
     pub server_key: Vec<u8>,
 }
 
-/// Lets in the holder of an API key (`phk_…`).
+/// Lets in the holder of an API key (`phk_…`). Nobody guesses one: failures are not counted.
 ///
 /// # Errors
 /// `InvalidCredentials`, `CredentialsExpired`, `LoginDisabled`, `Unavailable`.
@@ -56,64 +69,103 @@ pub async fn authenticate_api_key(
     if let Some(text) = &known.login_disabled {
         return Err(Error::LoginDisabled(text.clone()));
     }
+    api_keys::note_use(platform, &known).await?;
     Ok(Actor {
         account: known.account,
+        owner: known.account,
         credential: Credential::ApiKey(known.id),
         scopes: known.scopes,
         door,
         remote_address: remote,
+        allowed_cidrs: known.allowed_cidrs.clone(),
         allowed_senders: known.allowed_senders.clone(),
+        expires_at: known.expires_at,
+        requests_per_minute: known.requests_per_minute,
         sandbox: known.sandbox,
     })
 }
 
-/// Lets in the owner of an address with the account's password (B14).
+/// Lets in the owner of an address with a password of the account, its own or an app password (B14).
 ///
 /// # Errors
-/// `InvalidCredentials`, `LoginDisabled`, `RateLimited`, `Unavailable`.
+/// `InvalidCredentials`, `CredentialsExpired`, `LoginDisabled`, `RateLimited`, `Unavailable`.
 pub async fn authenticate_password(
     platform: &Platform,
-    door: Door,
+    client: &Client<'_>,
     username: &str,
     password: &str,
-    remote: Option<IpAddr>,
 ) -> Result<Actor> {
-    platform.throttle().check(remote)?;
+    attempts::check(platform, client).await?;
     let account = login_account(platform, username).await?;
-    let login = match account {
-        Some(account) => {
-            let mut conn = platform.acquire().await?;
-            store::find_login(&mut conn, account).await?
-        }
-        None => None,
-    };
-    let hash = login.as_ref().and_then(|login| login.argon2id.clone());
-    let right = password::verify(password, hash).await?;
-    let (Some(account), Some(login), true) = (account, login, right) else {
-        platform.throttle().failed(remote);
-        return Err(Error::InvalidCredentials);
-    };
-    platform.throttle().succeeded(remote);
-    actor(account, &login, door, remote)
+    let result = by_password(platform, client, account, password).await;
+    attempts::conclude(platform, client, username, account, result).await
 }
 
-fn actor(
-    account: Id<Account>,
-    login: &store::Login,
-    door: Door,
-    remote: Option<IpAddr>,
+async fn by_password(
+    platform: &Platform,
+    client: &Client<'_>,
+    account: Option<Id<Account>>,
+    password: &str,
 ) -> Result<Actor> {
+    // For nobody the same questions are asked.
+    let account = account.unwrap_or_else(|| Uuid::nil().into());
+    let mut conn = platform.acquire().await?;
+    let login = store::find_login(&mut conn, account).await?;
+    let hash = password::hash(password);
+    let app_password = app_passwords::store::find_by_hash(&mut conn, account, &hash).await?;
+    drop(conn);
+    if let (Some(login), Some(app_password)) = (&login, app_password) {
+        return by_app_password(platform, client, login, app_password).await;
+    }
+    let hash = login.as_ref().and_then(|login| login.argon2id.clone());
+    let right = password::verify(password, hash).await?;
+    match login {
+        Some(login) if right => actor(account, &login, client),
+        _ => Err(Error::InvalidCredentials),
+    }
+}
+
+async fn by_app_password(
+    platform: &Platform,
+    client: &Client<'_>,
+    login: &store::Login,
+    known: AppPassword,
+) -> Result<Actor> {
+    if !api_keys::allowed_from(&known.allowed_cidrs, client.remote) {
+        return Err(Error::InvalidCredentials);
+    }
+    if known.expires_at.is_some_and(|at| at <= platform.now()) {
+        return Err(Error::CredentialsExpired);
+    }
+    let all = actor(known.account_id, login, client)?;
+    let mut conn = platform.acquire().await?;
+    app_passwords::store::note_use(&mut conn, &known, platform.now()).await?;
+    Ok(Actor {
+        credential: Credential::AppPassword(known.id),
+        scopes: all.scopes.and(Scopes::from_names(&known.scopes)),
+        allowed_cidrs: known.allowed_cidrs,
+        allowed_senders: known.allowed_senders,
+        expires_at: known.expires_at,
+        sandbox: known.sandbox,
+        ..all
+    })
+}
+
+fn actor(account: Id<Account>, login: &store::Login, client: &Client<'_>) -> Result<Actor> {
     if let Some(text) = &login.disabled {
         return Err(Error::LoginDisabled(text.clone()));
     }
-    let scopes = if login.role == "admin" { Scopes::all() } else { Scopes::user() };
     Ok(Actor {
         account,
+        owner: account,
         credential: Credential::Password,
-        scopes,
-        door,
-        remote_address: remote,
+        scopes: Scopes::of_role(&login.role),
+        door: client.door,
+        remote_address: client.remote,
+        allowed_cidrs: Vec::new(),
         allowed_senders: Vec::new(),
+        expires_at: None,
+        requests_per_minute: login.requests_per_minute,
         sandbox: false,
     })
 }
@@ -131,41 +183,66 @@ async fn login_account(platform: &Platform, username: &str) -> Result<Option<Id<
     Ok(found.map(|local| local.account))
 }
 
-/// The secret for SCRAM of the account with this login name; none when there is no such account.
-/// The caller then goes on with a made-up secret, so that nothing tells the difference.
+/// The secret for SCRAM of the account with this login name; none when there is no such account, or
+/// none of its passwords. The caller then goes on with a made-up secret, so that nothing tells the
+/// difference.
 ///
 /// # Errors
 /// `RateLimited`, `Unavailable`.
 pub async fn scram_secret(
     platform: &Platform,
+    client: &Client<'_>,
     username: &str,
-    remote: Option<IpAddr>,
 ) -> Result<Option<ScramSecret>> {
-    platform.throttle().check(remote)?;
+    attempts::check(platform, client).await?;
     let Some(account) = login_account(platform, username).await? else {
         return Ok(None);
     };
     let mut conn = platform.acquire().await?;
-    store::find_scram(&mut conn, account).await
+    let salt = app_passwords::store::salt(&mut conn, account).await?;
+    let keys = store::scram_keys(&mut conn, account, platform.now()).await?;
+    Ok(salt.filter(|_| !keys.is_empty()).map(|salt| ScramSecret {
+        account,
+        salt,
+        iterations: password::ITERATIONS.get(),
+        keys,
+    }))
 }
 
-/// Lets in an account that has proved by SCRAM that it knows the password.
+/// Ends an exchange of SCRAM with `secret`, none for a made-up one: lets in whoever has `proved`
+/// that they know the password of the key with that index.
 ///
 /// # Errors
-/// `InvalidCredentials`, `LoginDisabled`, `Unavailable`.
-pub async fn scram_succeeded(
+/// `InvalidCredentials`, `CredentialsExpired`, `LoginDisabled`, `RateLimited`, `Unavailable`.
+pub async fn conclude_scram(
     platform: &Platform,
-    door: Door,
+    client: &Client<'_>,
+    username: &str,
+    secret: Option<&ScramSecret>,
+    proved: Option<usize>,
+) -> Result<Actor> {
+    let key = secret.zip(proved).and_then(|(secret, index)| secret.keys.get(index));
+    let account = secret.map(|secret| secret.account);
+    let result = match (account, key) {
+        (Some(account), Some(key)) => by_scram(platform, client, account, key).await,
+        _ => Err(Error::InvalidCredentials),
+    };
+    attempts::conclude(platform, client, username, account, result).await
+}
+
+async fn by_scram(
+    platform: &Platform,
+    client: &Client<'_>,
     account: Id<Account>,
-    remote: Option<IpAddr>,
+    key: &ScramKey,
 ) -> Result<Actor> {
     let mut conn = platform.acquire().await?;
     let login = store::find_login(&mut conn, account).await?.ok_or(Error::InvalidCredentials)?;
-    platform.throttle().succeeded(remote);
-    actor(account, &login, door, remote)
-}
-
-/// Counts a failed SCRAM exchange.
-pub fn scram_failed(platform: &Platform, remote: Option<IpAddr>) {
-    platform.throttle().failed(remote);
+    let Some(id) = key.app_password else {
+        return actor(account, &login, client);
+    };
+    let known = app_passwords::store::find(&mut conn, account, id).await?;
+    drop(conn);
+    let known = known.ok_or(Error::InvalidCredentials)?;
+    by_app_password(platform, client, &login, known).await
 }

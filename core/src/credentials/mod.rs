@@ -2,15 +2,20 @@
 //!
 //! Unknown and known users cost the same time and get the same answer.
 
+pub mod app_passwords;
+mod attempts;
 mod authenticate;
+mod own_password;
 mod password;
 pub(crate) mod store;
-mod throttle;
 
+pub(crate) use app_passwords::store::salt;
+pub(crate) use attempts::purge;
+pub use attempts::{Client, LoginAttempt, list as list_attempts};
 pub use authenticate::{
-    ScramSecret, authenticate_api_key, authenticate_password, scram_failed, scram_secret,
-    scram_succeeded,
+    ScramKey, ScramSecret, authenticate_api_key, authenticate_password, conclude_scram,
+    scram_secret,
 };
-pub(crate) use password::derive;
+pub use own_password::{change_password, change_password_faults};
 pub use password::password_fault;
-pub(crate) use throttle::Throttle;
+pub(crate) use password::{Secrets, derive, new_salt};

@@ -10,13 +10,10 @@ use precis_profiles::{OpaqueString, precis_core::profile::Profile as _};
 use rand::RngCore as _;
 use tokio::sync::Semaphore;
 
-use crate::{
-    error::{Error, Result},
-    platform::Platform,
-};
+use crate::error::{Error, Result};
 
 /// Iterations of SCRAM-SHA-256 (RFC 7677 §4).
-const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
+pub(super) const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
 
 /// At most this many key derivations at a time: a flood of logins cannot take every core
 /// (THREATS 25).
@@ -28,10 +25,14 @@ static DERIVATIONS: LazyLock<Semaphore> = LazyLock::new(|| {
 /// What is kept of a password.
 pub(crate) struct Secrets {
     pub argon2id: String,
-    pub scram_salt: Vec<u8>,
     pub scram_iterations: i32,
-    pub scram_stored_key: Vec<u8>,
-    pub scram_server_key: Vec<u8>,
+    pub scram: ScramKeys,
+}
+
+/// What SCRAM needs of a password.
+pub(crate) struct ScramKeys {
+    pub stored_key: Vec<u8>,
+    pub server_key: Vec<u8>,
 }
 
 /// What is wrong with a new password, if anything (J3).
@@ -52,46 +53,68 @@ pub(super) fn prepare(password: &str) -> Option<String> {
     OpaqueString::new().enforce(password).ok().map(std::borrow::Cow::into_owned)
 }
 
-/// Derives what is kept of `password`; none for none.
-pub(crate) async fn derive(_: &Platform, password: Option<&str>) -> Result<Option<Secrets>> {
+/// A salt for all passwords of a new account.
+pub(crate) fn new_salt() -> Vec<u8> {
+    let mut salt = vec![0_u8; 16];
+    rand::rng().fill_bytes(&mut salt);
+    salt
+}
+
+/// What is kept of a password with so many random bits that nobody guesses it.
+pub(super) fn hash(password: &str) -> Vec<u8> {
+    let prepared = prepare(password);
+    let octets = prepared.as_deref().unwrap_or(password).as_bytes();
+    digest::digest(&digest::SHA256, octets).as_ref().to_vec()
+}
+
+/// Derives what SCRAM needs of a password that was generated here.
+pub(super) async fn derive_scram(password: &str, salt: Vec<u8>) -> Result<ScramKeys> {
+    let password = password.to_owned();
+    blocking(move || scram(&password, &salt)).await
+}
+
+/// Derives what is kept of `password`, with the account's salt for SCRAM; none for none.
+pub(crate) async fn derive(password: Option<&str>, salt: Vec<u8>) -> Result<Option<Secrets>> {
     let Some(password) = password else {
         return Ok(None);
     };
     let prepared = prepare(password)
         .ok_or_else(|| Error::field("/password", "invalid_password", "it cannot be used"))?;
-    blocking(move || secrets(&prepared)).await?.map(Some)
+    blocking(move || secrets(&prepared, &salt)).await?.map(Some)
 }
 
-fn secrets(password: &str) -> Result<Secrets> {
-    let mut salt = [0_u8; 16];
-    rand::rng().fill_bytes(&mut salt);
+fn secrets(password: &str, scram_salt: &[u8]) -> Result<Secrets> {
     let encoded =
-        SaltString::encode_b64(&salt).map_err(|error| Error::internal(error.to_string()))?;
+        SaltString::encode_b64(&new_salt()).map_err(|error| Error::internal(error.to_string()))?;
     let argon2id = Argon2::default()
         .hash_password(password.as_bytes(), &encoded)
         .map_err(|error| Error::internal(error.to_string()))?
         .to_string();
-    let mut scram_salt = vec![0_u8; 16];
-    rand::rng().fill_bytes(&mut scram_salt);
+    Ok(Secrets {
+        argon2id,
+        scram_iterations: i32::try_from(ITERATIONS.get()).unwrap_or(4096),
+        scram: scram(password, scram_salt),
+    })
+}
+
+/// RFC 5802 §3.
+fn scram(password: &str, salt: &[u8]) -> ScramKeys {
     let mut salted = [0_u8; 32];
     let algorithm = pbkdf2::PBKDF2_HMAC_SHA256;
-    pbkdf2::derive(algorithm, ITERATIONS, &scram_salt, password.as_bytes(), &mut salted);
+    pbkdf2::derive(algorithm, ITERATIONS, salt, password.as_bytes(), &mut salted);
     let key = hmac::Key::new(hmac::HMAC_SHA256, &salted);
     let client_key = hmac::sign(&key, b"Client Key");
     let stored_key = digest::digest(&digest::SHA256, client_key.as_ref());
-    Ok(Secrets {
-        argon2id,
-        scram_salt,
-        scram_iterations: i32::try_from(ITERATIONS.get()).unwrap_or(4096),
-        scram_stored_key: stored_key.as_ref().to_vec(),
-        scram_server_key: hmac::sign(&key, b"Server Key").as_ref().to_vec(),
-    })
+    ScramKeys {
+        stored_key: stored_key.as_ref().to_vec(),
+        server_key: hmac::sign(&key, b"Server Key").as_ref().to_vec(),
+    }
 }
 
 /// Whether `password` is the one behind `hash`. Without a hash the same work is done for nothing.
 pub(super) async fn verify(password: &str, hash: Option<String>) -> Result<bool> {
     static NOBODY: LazyLock<String> = LazyLock::new(|| {
-        secrets("nobody has this password").map_or_else(|_| String::new(), |s| s.argon2id)
+        secrets("nobody has this password", &[]).map_or_else(|_| String::new(), |s| s.argon2id)
     });
     let prepared = prepare(password).unwrap_or_else(|| password.to_owned());
     blocking(move || {

@@ -2,9 +2,11 @@
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
-use super::{ScramSecret, password::Secrets};
+use super::{
+    authenticate::ScramKey,
+    password::{ITERATIONS, Secrets},
+};
 use crate::{
     error::Result,
     id::{Account, Id},
@@ -14,6 +16,7 @@ pub(super) struct Login {
     pub role: String,
     pub disabled: Option<String>,
     pub argon2id: Option<String>,
+    pub requests_per_minute: Option<i32>,
 }
 
 pub(crate) async fn set(
@@ -23,19 +26,18 @@ pub(crate) async fn set(
     now: OffsetDateTime,
 ) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO passwords (account_id, argon2id, scram_salt, scram_iterations,
-             scram_stored_key, scram_server_key, changed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO passwords (account_id, argon2id, scram_iterations, scram_stored_key,
+             scram_server_key, changed_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (account_id) DO UPDATE SET argon2id = excluded.argon2id,
-             scram_salt = excluded.scram_salt, scram_iterations = excluded.scram_iterations,
+             scram_iterations = excluded.scram_iterations,
              scram_stored_key = excluded.scram_stored_key,
              scram_server_key = excluded.scram_server_key, changed_at = excluded.changed_at",
         account.uuid(),
         secrets.argon2id,
-        secrets.scram_salt,
         secrets.scram_iterations,
-        secrets.scram_stored_key,
-        secrets.scram_server_key,
+        secrets.scram.stored_key,
+        secrets.scram.server_key,
         now
     )
     .execute(conn)
@@ -49,8 +51,10 @@ pub(super) async fn find_login(
 ) -> Result<Option<Login>> {
     let row = sqlx::query_as!(
         Login,
-        r#"SELECT a.role, a.login_disabled AS disabled, p.argon2id AS "argon2id?"
+        r#"SELECT a.role, a.login_disabled AS disabled, p.argon2id AS "argon2id?",
+             l.requests_per_minute AS "requests_per_minute?"
          FROM accounts AS a LEFT JOIN passwords AS p USING (account_id)
+         LEFT JOIN account_limits AS l USING (account_id)
          WHERE a.account_id = $1"#,
         account.uuid()
     )
@@ -59,31 +63,31 @@ pub(super) async fn find_login(
     Ok(row)
 }
 
-struct ScramRow {
-    account_id: Uuid,
-    scram_salt: Vec<u8>,
-    scram_iterations: i32,
-    scram_stored_key: Vec<u8>,
-    scram_server_key: Vec<u8>,
-}
-
-pub(super) async fn find_scram(
+/// What SCRAM needs of each password of an account that still holds, the account's own first.
+pub(super) async fn scram_keys(
     conn: &mut PgConnection,
     account: Id<Account>,
-) -> Result<Option<ScramSecret>> {
-    let row = sqlx::query_as!(
-        ScramRow,
-        "SELECT account_id, scram_salt, scram_iterations, scram_stored_key, scram_server_key
-         FROM passwords WHERE account_id = $1",
-        account.uuid()
+    now: OffsetDateTime,
+) -> Result<Vec<ScramKey>> {
+    let rows = sqlx::query!(
+        r#"SELECT NULL::uuid AS "credential_id?", scram_stored_key AS "stored_key!",
+             scram_server_key AS "server_key!"
+         FROM passwords WHERE account_id = $1 AND scram_iterations = $3
+         UNION ALL
+         SELECT credential_id, scram_stored_key, scram_server_key
+         FROM app_passwords WHERE account_id = $1 AND (expires_at IS NULL OR expires_at > $2)"#,
+        account.uuid(),
+        now,
+        i32::try_from(ITERATIONS.get()).unwrap_or(4096)
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(row.map(|row| ScramSecret {
-        account: row.account_id.into(),
-        salt: row.scram_salt,
-        iterations: u32::try_from(row.scram_iterations).unwrap_or(4096),
-        stored_key: row.scram_stored_key,
-        server_key: row.scram_server_key,
-    }))
+    Ok(rows
+        .into_iter()
+        .map(|row| ScramKey {
+            app_password: row.credential_id.map(Id::from),
+            stored_key: row.stored_key,
+            server_key: row.server_key,
+        })
+        .collect())
 }

@@ -3,7 +3,7 @@
 use super::{Domain, DomainPatch, create::separator_faults, store};
 use crate::{
     audit,
-    cx::Cx,
+    cx::{Cx, Tx},
     error::{Error, FieldError, Result},
     id::{self, Id},
     page::{Keyset, Page, PageRequest},
@@ -42,6 +42,7 @@ pub async fn update(cx: &Cx, domain: Id<id::Domain>, patch: DomainPatch) -> Resu
     cx.require(Scope::AdminWrite)?;
     Error::unless_empty(update_faults(&patch))?;
     let mut tx = cx.begin("domains.update").await?;
+    require_version(&mut tx, cx, domain).await?;
     if !store::update(tx.conn(), domain, &patch, cx.now()).await? {
         return Err(Error::NotFound("domain"));
     }
@@ -51,6 +52,16 @@ pub async fn update(cx: &Cx, domain: Id<id::Domain>, patch: DomainPatch) -> Resu
     tx.commit().await?;
     cx.platform().directory().forget();
     Ok(found)
+}
+
+/// Refuses to change a domain that has changed since the caller saw it.
+async fn require_version(tx: &mut Tx, cx: &Cx, domain: Id<id::Domain>) -> Result<()> {
+    if !cx.is_conditional() {
+        return Ok(());
+    }
+    store::lock(tx.conn(), domain).await?;
+    let found = store::find(tx.conn(), domain, &cx.platform().config().hostname).await?;
+    cx.require_version(&found.ok_or(Error::NotFound("domain"))?)
 }
 
 /// Every fault that [`update`] will find.
@@ -69,6 +80,7 @@ pub fn update_faults(patch: &DomainPatch) -> Vec<FieldError> {
 pub async fn delete(cx: &Cx, domain: Id<id::Domain>) -> Result<()> {
     cx.require(Scope::AdminWrite)?;
     let mut tx = cx.begin("domains.delete").await?;
+    require_version(&mut tx, cx, domain).await?;
     if store::has_addresses(tx.conn(), domain).await? {
         let detail = "accounts still have addresses in this domain: remove them first";
         return Err(Error::InUse(detail.to_owned()));

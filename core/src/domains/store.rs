@@ -193,6 +193,14 @@ pub(super) async fn list(
     Ok(rows.into_iter().map(|row| row.into_domain(hostname)).collect())
 }
 
+/// Nobody else changes the domain until the end of the transaction.
+pub(super) async fn lock(conn: &mut PgConnection, domain: Id<id::Domain>) -> Result<()> {
+    sqlx::query!("SELECT domain_id FROM domains WHERE domain_id = $1 FOR UPDATE", domain.uuid())
+        .fetch_optional(conn)
+        .await?;
+    Ok(())
+}
+
 pub(super) async fn update(
     conn: &mut PgConnection,
     domain: Id<id::Domain>,

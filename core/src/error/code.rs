@@ -65,6 +65,7 @@ codes! {
     MessageTooLarge "message_too_large" TooMuch "The message is too large";
     QuotaExceeded "quota_exceeded" TooMuch "The mailbox is full";
     RateLimited "rate_limited" TooMuch "Too many requests";
+    SendingLimitExceeded "sending_limit_exceeded" TooMuch "The sending limit is reached";
     IdempotencyKeyReused "idempotency_key_reused" Invalid "The idempotency key was used before";
     IdempotencyInFlight "idempotency_in_flight" Conflict "The same request is in progress";
     StorageFull "storage_full" Later "There is no room at the moment";
@@ -96,6 +97,7 @@ impl Error {
             Self::MessageTooLarge { .. } => Code::MessageTooLarge,
             Self::QuotaExceeded => Code::QuotaExceeded,
             Self::RateLimited { .. } => Code::RateLimited,
+            Self::SendingLimit { .. } => Code::SendingLimitExceeded,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
             Self::IdempotencyInFlight => Code::IdempotencyInFlight,
             Self::StorageFull(_) => Code::StorageFull,
@@ -110,6 +112,9 @@ impl Error {
     /// Whether the same request may succeed later.
     pub const fn retryable(&self) -> bool {
         matches!(self.code().class(), Class::Later)
-            || matches!(self, Self::RateLimited { .. } | Self::IdempotencyInFlight)
+            || matches!(
+                self,
+                Self::RateLimited { .. } | Self::SendingLimit { .. } | Self::IdempotencyInFlight
+            )
     }
 }

@@ -105,6 +105,16 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The account has sent as much as it may.
+    #[error("this account may send to at most {limit} {what} in 24 hours; try again later")]
+    SendingLimit {
+        /// The limit.
+        limit: i64,
+        /// What is counted, such as `recipients`.
+        what: &'static str,
+        /// When something may be sent again at the earliest.
+        retry_after: Duration,
+    },
     /// The idempotency key was used with another request.
     #[error("this idempotency key was used for a different request")]
     IdempotencyKeyReused,
@@ -149,7 +159,9 @@ impl Error {
     /// How long to wait before trying again, when that makes sense.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after } => Some(*retry_after),
+            Self::RateLimited { retry_after } | Self::SendingLimit { retry_after, .. } => {
+                Some(*retry_after)
+            }
             Self::Unavailable(_) | Self::StorageFull(_) => Some(Duration::from_secs(5)),
             Self::IdempotencyInFlight => Some(Duration::from_secs(1)),
             _ => None,

@@ -1,7 +1,7 @@
 //! The batch writer: what doors hand over at the same time is committed in one transaction.
 //!
-//! Doors wait for the commit. What one of them hands over is never divided. Nothing waits for a batch to fill: whatever has come in while the
-//! last batch was committed is the next one.
+//! Doors wait for the commit. What one of them hands over is never divided. Nothing waits for a batch
+//! to fill: whatever has come in while the last batch was committed is the next one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +15,8 @@ use crate::{
     cx::{Door, Tx},
     error::{Error, Result},
     events::NewEvent,
-    idempotency,
+    id::{Account, Id},
+    idempotency, limits,
     mails::{self, Mark, NewMail},
     platform::Platform,
     queue::{self, Entry},
@@ -50,6 +51,7 @@ pub(crate) struct Prepared {
 
 /// What one caller wants committed, all of it or nothing.
 struct Order {
+    account: Id<Account>,
     messages: Vec<Prepared>,
     /// Keeps the answer for replay.
     idempotency: Option<idempotency::Record>,
@@ -80,15 +82,17 @@ impl Default for Writer {
 }
 
 impl Writer {
-    /// Returns after the commit of all `messages` in one transaction, with the record of the request
+    /// Returns after the commit of all `messages` of an account in one transaction, with the record of the request
     /// that they came in.
     pub(crate) async fn write(
         &self,
         messages: Vec<Prepared>,
         idempotency: Option<idempotency::Record>,
     ) -> Result<()> {
+        let Some(first) = messages.first() else { return Ok(()) };
+        let account = first.message.account;
         let (done, result) = oneshot::channel();
-        let order = Order { messages, idempotency, done };
+        let order = Order { account, messages, idempotency, done };
         self.orders.try_send(order).map_err(|_| Error::unavailable("too many messages at once"))?;
         result.await.map_err(|_| Error::unavailable("the server is shutting down"))?
     }
@@ -192,14 +196,15 @@ impl std::fmt::Display for Chain<'_> {
     }
 }
 
-/// One transaction for all orders but those whose idempotency key has just been used elsewhere,
-/// which are answered and taken out.
+/// One transaction for all orders but those whose idempotency key has just been used elsewhere, or
+/// whose account has sent enough, which are answered and taken out.
 async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> {
     let now = platform.now();
     let mut tx = platform.begin("messages.write").await?;
     let refused = keep_keys(&mut tx, batch, now).await?;
+    let over = keep_limits(&mut tx, batch, now).await?;
     if batch.is_empty() {
-        answer_in_flight(refused);
+        answer_refused(refused, over);
         return Ok(());
     }
     let messages = batch.iter_mut().flat_map(|order| &mut order.messages);
@@ -219,7 +224,7 @@ async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> 
         tx.emit(row.event.clone());
     }
     tx.commit().await?;
-    answer_in_flight(refused);
+    answer_refused(refused, over);
     for Prepared { message, entries, epoch, .. } in batch.iter().flat_map(|order| &order.messages) {
         // A shard that has gone to another node meanwhile is scheduled there.
         if platform.queue().shards.epoch(message.id.shard()) == Some(*epoch) {
@@ -261,8 +266,43 @@ async fn keep_keys(tx: &mut Tx, batch: &mut Vec<Order>, now: OffsetDateTime) -> 
     Ok(batch.extract_if(.., taken).collect())
 }
 
-fn answer_in_flight(refused: Vec<Order>) {
-    for order in refused {
-        drop(order.done.send(Err(Error::IdempotencyInFlight)));
+/// Counts what accounts with limits send; gives back the orders that are too many, whose
+/// idempotency keys are free again.
+async fn keep_limits(
+    tx: &mut Tx,
+    batch: &mut Vec<Order>,
+    now: OffsetDateTime,
+) -> Result<Vec<(Order, Error)>> {
+    let wanted: Vec<limits::Wanted> = batch.iter().map(wanted).collect();
+    let verdicts = limits::admit(tx.conn(), &wanted, now).await?;
+    if verdicts.iter().all(Option::is_none) {
+        return Ok(Vec::new());
+    }
+    let (mut kept, mut over) = (Vec::new(), Vec::new());
+    for (order, verdict) in batch.drain(..).zip(verdicts) {
+        match verdict {
+            None => kept.push(order),
+            Some(error) => over.push((order, error)),
+        }
+    }
+    *batch = kept;
+    let records: Vec<idempotency::Record> =
+        over.iter().filter_map(|(order, _)| order.idempotency.clone()).collect();
+    idempotency::forget(tx.conn(), &records).await?;
+    Ok(over)
+}
+
+/// What counts of an order: nothing of what goes to the sandbox.
+fn wanted(order: &Order) -> limits::Wanted {
+    let counted = order.messages.iter().filter(|message| !message.message.sandbox);
+    let recipients = counted.flat_map(|message| &message.entries);
+    let recipients = recipients.map(|entry| entry.recipient.to_lowercase()).collect();
+    limits::Wanted { account: order.account, recipients }
+}
+
+fn answer_refused(in_flight: Vec<Order>, over: Vec<(Order, Error)>) {
+    let in_flight = in_flight.into_iter().map(|order| (order, Error::IdempotencyInFlight));
+    for (order, error) in in_flight.chain(over) {
+        drop(order.done.send(Err(error)));
     }
 }

@@ -6,10 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::partitions;
 use crate::{
-    blobs,
+    blobs, credentials,
     error::Result,
     id::{self, Id},
-    idempotency, mails,
+    idempotency, limits, mails,
     platform::Platform,
     webhooks,
 };
@@ -44,6 +44,8 @@ pub async fn run_due(platform: &Platform) -> Result<()> {
     erase(&mut conn).await?;
     mails::changes::clean_up(&mut conn, now).await?;
     webhooks::purge(&mut conn, now).await?;
+    credentials::purge(&mut conn, now).await?;
+    limits::purge(&mut conn, now).await?;
     drop(conn);
     blobs::garbage::collect(platform).await
 }

@@ -12,14 +12,18 @@ export type {
   AddressInput,
   AddressesInput,
   ApiKey,
+  ApiKeyPatch,
+  AppPassword,
   AppendedMail,
   Attempt,
+  AuditEntry,
   BatchResult,
   BatchResults,
   BulkActionName,
   ChangedIds,
   CheckedAddress,
   CreatedApiKey,
+  CreatedAppPassword,
   CreatedWebhook,
   Delivery,
   DeliveryBouncedEvent,
@@ -48,13 +52,18 @@ export type {
   Health,
   ImportFault,
   ImportResult,
+  Limits,
+  LimitsPatch,
   ListAccount,
   ListApiKey,
+  ListAppPassword,
+  ListAuditEntry,
   ListCheckedAddress,
   ListDelivery,
   ListDomain,
   ListEvent,
   ListEventType,
+  ListLoginAttempt,
   ListMail,
   ListMailbox,
   ListMessage,
@@ -67,6 +76,7 @@ export type {
   ListWebhook,
   ListWebhookDelivery,
   ListWebhookReplay,
+  LoginAttempt,
   Mail,
   MailAddress,
   MailAttachment,
@@ -103,6 +113,7 @@ export type {
   NamedAddress,
   NewAccount,
   NewApiKey,
+  NewAppPassword,
   NewDomain,
   NewFile,
   NewForward,
@@ -114,6 +125,8 @@ export type {
   NewTemplateVersion,
   NewWebhook,
   NewWebhookReplay,
+  OwnAccountPatch,
+  PasswordChange,
   Problem,
   ProblemCode,
   ProblemFault,
@@ -191,6 +204,102 @@ export type AnyEvent =
   | t.WebhookDisabledEvent
   | t.WebhookTestEvent;
 
+export class AccountResource extends Resource {
+  /**
+   * Get one's own account
+   *
+   * The account of the credential, or the one that an administrator acts for.
+   *
+   * Scope: `account:read` or `admin:read`.
+   */
+  getOwn(options?: RequestOptions): Promise<t.Account> {
+    return this.api.call<t.Account>({ method: 'GET', path: '/v1/account' }, options);
+  }
+
+  /**
+   * Change one's own account
+   *
+   * A JSON merge patch of what its owner may change. The rest is at `/v1/accounts/{id}`, for
+   * administrators.
+   *
+   * Scope: `account:write`.
+   */
+  updateOwn(body: t.OwnAccountPatch, options?: ChangeOptions): Promise<t.Account> {
+    return this.api.call<t.Account>({ method: 'PATCH', path: '/v1/account', body, type: 'application/json' }, options);
+  }
+
+  /**
+   * List app passwords
+   *
+   * Those of the caller's account, newest first.
+   *
+   * Scope: `account:read`.
+   */
+  listAppPasswords(query?: t.ListAppPasswordsData['query'], options?: RequestOptions): Pages<t.AppPassword> {
+    return this.api.pages<t.AppPassword>({ method: 'GET', path: '/v1/account/app-passwords', query }, options);
+  }
+
+  /**
+   * Create an app password
+   *
+   * For one mail program, device or application, as SMTP credentials: with an address of the account
+   * it lets in over SMTP (AUTH PLAIN, LOGIN and SCRAM-SHA-256) and HTTP Basic. The answer has the
+   * password in `password`; it is never shown again. An account has at most 50.
+   *
+   * Scope: `account:write`.
+   */
+  createAppPassword(body: t.NewAppPassword, options?: CreateOptions): Promise<t.CreatedAppPassword> {
+    return this.api.call<t.CreatedAppPassword>({ method: 'POST', path: '/v1/account/app-passwords', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get an app password
+   *
+   * Everything but the password itself.
+   *
+   * Scope: `account:read`.
+   */
+  getAppPassword(id: string, options?: RequestOptions): Promise<t.AppPassword> {
+    return this.api.call<t.AppPassword>({ method: 'GET', path: `/v1/account/app-passwords/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Revoke an app password
+   *
+   * The next login with it fails; who is logged in stays so until the connection ends.
+   *
+   * Scope: `account:write`.
+   */
+  deleteAppPassword(id: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/account/app-passwords/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * List login attempts
+   *
+   * Attempts to log in to the account with a password, successful or not, at all doors, of the last
+   * 30 days; those that look alike are one, the last first. Uses of API keys are not among them: see
+   * `last_used_at` of the key.
+   *
+   * Scope: `account:read`.
+   */
+  listLoginAttempts(query?: t.ListLoginAttemptsData['query'], options?: RequestOptions): Pages<t.LoginAttempt> {
+    return this.api.pages<t.LoginAttempt>({ method: 'GET', path: '/v1/account/login-attempts', query }, options);
+  }
+
+  /**
+   * Change the password
+   *
+   * The present password is to be shown, whatever the credential; a wrong one counts as a failed
+   * login. API keys and app passwords go on working: delete those that should not.
+   *
+   * Scope: `account:write`.
+   */
+  changePassword(body: t.PasswordChange, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'POST', path: '/v1/account/password', body, type: 'application/json' }, options);
+  }
+}
+
 export class AccountsResource extends Resource {
   /**
    * List accounts
@@ -233,7 +342,7 @@ export class AccountsResource extends Resource {
    *
    * Scope: `admin:write`.
    */
-  delete(id: string, options?: RequestOptions): Promise<void> {
+  delete(id: string, options?: ChangeOptions): Promise<void> {
     return this.api.call<void>({ method: 'DELETE', path: `/v1/accounts/${encodeURIComponent(id)}` }, options);
   }
 
@@ -244,8 +353,33 @@ export class AccountsResource extends Resource {
    *
    * Scope: `admin:write`.
    */
-  update(id: string, body: t.AccountPatch, options?: RequestOptions): Promise<t.Account> {
+  update(id: string, body: t.AccountPatch, options?: ChangeOptions): Promise<t.Account> {
     return this.api.call<t.Account>({ method: 'PATCH', path: `/v1/accounts/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
+  }
+
+  /**
+   * Get the limits of an account
+   *
+   * Any account for an administrator; else the caller's own.
+   *
+   * Scope: `admin:read` or `account:read`.
+   */
+  getLimits(id: string, options?: RequestOptions): Promise<t.Limits> {
+    return this.api.call<t.Limits>({ method: 'GET', path: `/v1/accounts/${encodeURIComponent(id)}/limits` }, options);
+  }
+
+  /**
+   * Change the limits of an account
+   *
+   * A JSON merge patch. A new account has no limits. A message over a limit is refused as a whole,
+   * with `sending_limit_exceeded` and `Retry-After`, or 451 by SMTP; one that goes to the sandbox
+   * does not count. A request over the limit is answered with 429; the answers of an account with
+   * such a limit carry `RateLimit-Policy` and `RateLimit`.
+   *
+   * Scope: `admin:write`.
+   */
+  updateLimits(id: string, body: t.LimitsPatch, options?: RequestOptions): Promise<t.Limits> {
+    return this.api.call<t.Limits>({ method: 'PATCH', path: `/v1/accounts/${encodeURIComponent(id)}/limits`, body, type: 'application/json' }, options);
   }
 }
 
@@ -253,7 +387,8 @@ export class ApiKeysResource extends Resource {
   /**
    * List API keys
    *
-   * Keys of the caller's account, for administrators of all accounts; newest first.
+   * Keys of the caller's account, for administrators of all accounts, or with `Posthouse-Account`
+   * those of that one; newest first.
    *
    * Scope: `account:read` or `admin:read`.
    */
@@ -290,8 +425,34 @@ export class ApiKeysResource extends Resource {
    *
    * Scope: `account:write` or `admin:write`.
    */
-  delete(id: string, options?: RequestOptions): Promise<void> {
+  delete(id: string, options?: ChangeOptions): Promise<void> {
     return this.api.call<void>({ method: 'DELETE', path: `/v1/api-keys/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Change an API key
+   *
+   * A JSON merge patch: absent fields stay as they are. The key may become weaker, or stay within
+   * what the caller may do; its secret stays. It takes effect within a second.
+   *
+   * Scope: `account:write` or `admin:write`.
+   */
+  update(id: string, body: t.ApiKeyPatch, options?: ChangeOptions): Promise<t.ApiKey> {
+    return this.api.call<t.ApiKey>({ method: 'PATCH', path: `/v1/api-keys/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
+  }
+}
+
+export class AuditLogResource extends Resource {
+  /**
+   * List the audit log
+   *
+   * Every administrative change, who made it and with what, and every use of `Posthouse-Account`;
+   * newest first. Entries are never changed, and stay when the account is deleted.
+   *
+   * Scope: `admin:read`.
+   */
+  list(query?: t.ListAuditLogData['query'], options?: RequestOptions): Pages<t.AuditEntry> {
+    return this.api.pages<t.AuditEntry>({ method: 'GET', path: '/v1/audit-log', query }, options);
   }
 }
 
@@ -399,7 +560,7 @@ export class DomainsResource extends Resource {
    *
    * Scope: `admin:write`.
    */
-  delete(id: string, options?: RequestOptions): Promise<void> {
+  delete(id: string, options?: ChangeOptions): Promise<void> {
     return this.api.call<void>({ method: 'DELETE', path: `/v1/domains/${encodeURIComponent(id)}` }, options);
   }
 
@@ -410,7 +571,7 @@ export class DomainsResource extends Resource {
    *
    * Scope: `admin:write`.
    */
-  update(id: string, body: t.DomainPatch, options?: RequestOptions): Promise<t.Domain> {
+  update(id: string, body: t.DomainPatch, options?: ChangeOptions): Promise<t.Domain> {
     return this.api.call<t.Domain>({ method: 'PATCH', path: `/v1/domains/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
   }
 }
@@ -1493,10 +1654,13 @@ export class WebhooksResource extends Resource {
 
 /** Every resource of the API. */
 export class Resources {
-  /** Accounts and their addresses. */
+  /** The caller's own account: passwords and logins. */
+  readonly account: AccountResource;
+  /** Accounts and their addresses, for administrators. */
   readonly accounts: AccountsResource;
   /** Keys of applications. */
   readonly apiKeys: ApiKeysResource;
+  readonly auditLog: AuditLogResource;
   readonly deliveries: DeliveriesResource;
   /** Domains that are served here. */
   readonly domains: DomainsResource;
@@ -1523,8 +1687,10 @@ export class Resources {
   readonly webhooks: WebhooksResource;
 
   constructor(api: Api) {
+    this.account = new AccountResource(api);
     this.accounts = new AccountsResource(api);
     this.apiKeys = new ApiKeysResource(api);
+    this.auditLog = new AuditLogResource(api);
     this.deliveries = new DeliveriesResource(api);
     this.domains = new DomainsResource(api);
     this.events = new EventsResource(api);

@@ -139,6 +139,78 @@ export type ApiKey = {
 };
 
 /**
+ * Changes of a key (RFC 7396): absent fields stay, null removes.
+ */
+export type ApiKeyPatch = {
+    /**
+     * For people, 1 to 128 octets.
+     */
+    name?: string;
+    /**
+     * What it may do: the whole new list.
+     */
+    scopes?: Array<string>;
+    /**
+     * Networks it may be used from: the whole new list; empty: all.
+     */
+    allowed_cidrs?: Array<string>;
+    /**
+     * Addresses and `@domains` it may send as: the whole new list; empty: all of the account's.
+     */
+    allowed_senders?: Array<string>;
+    /**
+     * Its messages go to the sandbox, never out.
+     */
+    sandbox?: boolean;
+    /**
+     * End of its life; null: never.
+     */
+    expires_at?: string | null;
+};
+
+/**
+ * A password for one device or program, without the password itself.
+ */
+export type AppPassword = {
+    /**
+     * Identifier.
+     */
+    id: string;
+    /**
+     * For people.
+     */
+    name: string;
+    /**
+     * What it may do.
+     */
+    scopes: Array<string>;
+    /**
+     * Networks it may be used from; empty: all.
+     */
+    allowed_cidrs: Array<string>;
+    /**
+     * Addresses and `@domains` it may send as; empty: all of the account's.
+     */
+    allowed_senders: Array<string>;
+    /**
+     * Its messages go to the sandbox, never out.
+     */
+    sandbox: boolean;
+    /**
+     * End of its life; null: never.
+     */
+    expires_at?: string | null;
+    /**
+     * Last use, to the minute.
+     */
+    last_used_at?: string | null;
+    /**
+     * When it was made.
+     */
+    created_at: string;
+};
+
+/**
  * A mail that was put into a mailbox.
  */
 export type AppendedMail = {
@@ -223,6 +295,44 @@ export type Attempt = {
 };
 
 /**
+ * An administrative change, or the use of an administrator's right to act for an account.
+ */
+export type AuditEntry = {
+    /**
+     * Identifier.
+     */
+    id: string;
+    /**
+     * When it was done.
+     */
+    at: string;
+    /**
+     * Account of whoever did it.
+     */
+    actor_account_id: string;
+    /**
+     * What it was done with: id of an API key or app password, `password` or `system`.
+     */
+    credential: string;
+    /**
+     * Account that it was done to; null: none.
+     */
+    account_id?: string | null;
+    /**
+     * What was done.
+     */
+    action: string;
+    /**
+     * What it was done to: an id or a name; may be empty.
+     */
+    target: string;
+    /**
+     * The request that did it: `Request-Id` of its answer.
+     */
+    request_id: string;
+};
+
+/**
  * What became of one message of a batch.
  */
 export type BatchResult = {
@@ -302,6 +412,16 @@ export type CreatedApiKey = ApiKey & {
      * The secret: `Authorization: Bearer phk_…`.
      */
     key: string;
+};
+
+/**
+ * A new app password. It is shown this once.
+ */
+export type CreatedAppPassword = AppPassword & {
+    /**
+     * The password; the login name is an address of the account.
+     */
+    password: string;
 };
 
 /**
@@ -1110,6 +1230,50 @@ export type ImportResult = {
 };
 
 /**
+ * Limits of an account, and what was used of them.
+ */
+export type Limits = {
+    /**
+     * Recipients of messages in 24 hours, at all doors together; null: no limit.
+     */
+    recipients_per_day?: number | null;
+    /**
+     * Of these, recipients that the account has not written to before; null: no limit.
+     */
+    new_recipients_per_day?: number | null;
+    /**
+     * Requests to the API in a minute, with all keys of the account together; null: no limit.
+     */
+    requests_per_minute?: number | null;
+    /**
+     * Recipients in the last 24 hours, in whole hours. Counted while there is a limit.
+     */
+    recipients_used: number;
+    /**
+     * New ones among them.
+     */
+    new_recipients_used: number;
+};
+
+/**
+ * Changes of limits (RFC 7396): absent fields stay, null lifts a limit.
+ */
+export type LimitsPatch = {
+    /**
+     * Recipients of messages in 24 hours.
+     */
+    recipients_per_day?: number | null;
+    /**
+     * Of these, recipients that the account has not written to before.
+     */
+    new_recipients_per_day?: number | null;
+    /**
+     * Requests to the API in a minute.
+     */
+    requests_per_minute?: number | null;
+};
+
+/**
  * A part of a list.
  */
 export type ListAccount = {
@@ -1147,6 +1311,58 @@ export type ListApiKey = {
      * The items, newest first unless the operation says otherwise.
      */
     data: Array<ApiKey>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
+export type ListAppPassword = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<AppPassword>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
+export type ListAuditEntry = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<AuditEntry>;
     /**
      * There are items after these.
      */
@@ -1277,6 +1493,32 @@ export type ListEventType = {
      * The items, newest first unless the operation says otherwise.
      */
     data: Array<EventType>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
+export type ListLoginAttempt = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<LoginAttempt>;
     /**
      * There are items after these.
      */
@@ -1601,6 +1843,52 @@ export type ListWebhookReplay = {
      * Leads to the items before these.
      */
     prev_cursor?: string | null;
+};
+
+/**
+ * Attempts to log in with a password that look alike.
+ */
+export type LoginAttempt = {
+    /**
+     * Name that was given.
+     */
+    login: string;
+    /**
+     * Where the client was.
+     */
+    remote_address: string;
+    /**
+     * Version and cipher suite; null: not known, as behind a proxy.
+     */
+    tls?: string | null;
+    /**
+     * What the client said of itself: User-Agent, or the name in EHLO.
+     */
+    user_agent: string;
+    /**
+     * `http` or `smtp`.
+     */
+    door: string;
+    /**
+     * How the password was shown.
+     */
+    mechanism: string;
+    /**
+     * `ok`, or the code of the error, such as `invalid_credentials` or `rate_limited`.
+     */
+    result: string;
+    /**
+     * How many there were.
+     */
+    count: number;
+    /**
+     * The first.
+     */
+    first_at: string;
+    /**
+     * The last.
+     */
+    last_at: string;
 };
 
 /**
@@ -2816,6 +3104,36 @@ export type NewApiKey = {
 };
 
 /**
+ * An app password to be made. It cannot do more than the credential that makes it.
+ */
+export type NewAppPassword = {
+    /**
+     * For people, 1 to 128 octets.
+     */
+    name: string;
+    /**
+     * Of `send`, `mail:read` and `mail:write`; all by default.
+     */
+    scopes?: Array<string> | null;
+    /**
+     * Networks it may be used from, such as `192.0.2.0/24`; all by default.
+     */
+    allowed_cidrs?: Array<string> | null;
+    /**
+     * Addresses and `@domains` it may send as; all of the account's by default.
+     */
+    allowed_senders?: Array<string> | null;
+    /**
+     * Its messages go to the sandbox, never out.
+     */
+    sandbox?: boolean | null;
+    /**
+     * End of its life; never by default.
+     */
+    expires_at?: string | null;
+};
+
+/**
  * A domain to be served.
  */
 export type NewDomain = {
@@ -3254,6 +3572,30 @@ export type NewWebhookReplay = {
 };
 
 /**
+ * Changes of one's own account (RFC 7396): absent fields stay.
+ */
+export type OwnAccountPatch = {
+    /**
+     * Name of the person or application, at most 500 characters.
+     */
+    full_name?: string;
+};
+
+/**
+ * A new password, and the present one as proof.
+ */
+export type PasswordChange = {
+    /**
+     * The password of the account, not an app password.
+     */
+    current_password: string;
+    /**
+     * At least eight octets.
+     */
+    new_password: string;
+};
+
+/**
  * The document on the wire.
  */
 export type Problem = {
@@ -3294,7 +3636,7 @@ export type Problem = {
 /**
  * Code of a problem. Later versions may have more.
  */
-export type ProblemCode = 'unauthenticated' | 'invalid_credentials' | 'credentials_expired' | 'login_disabled' | 'forbidden' | 'sender_not_allowed' | 'not_found' | 'already_exists' | 'in_use' | 'invalid_input' | 'unknown_recipient' | 'policy_rejected' | 'domain_disabled' | 'too_many_recipients' | 'message_too_large' | 'quota_exceeded' | 'rate_limited' | 'idempotency_key_reused' | 'idempotency_in_flight' | 'storage_full' | 'unavailable' | 'precondition_failed' | 'since_too_old' | 'not_waiting' | 'internal' | 'unreadable_body' | 'method_not_allowed' | 'request_timeout' | 'body_too_large' | 'unsupported_media_type' | 'range_not_satisfiable';
+export type ProblemCode = 'unauthenticated' | 'invalid_credentials' | 'credentials_expired' | 'login_disabled' | 'forbidden' | 'sender_not_allowed' | 'not_found' | 'already_exists' | 'in_use' | 'invalid_input' | 'unknown_recipient' | 'policy_rejected' | 'domain_disabled' | 'too_many_recipients' | 'message_too_large' | 'quota_exceeded' | 'rate_limited' | 'sending_limit_exceeded' | 'idempotency_key_reused' | 'idempotency_in_flight' | 'storage_full' | 'unavailable' | 'precondition_failed' | 'since_too_old' | 'not_waiting' | 'internal' | 'unreadable_body' | 'method_not_allowed' | 'request_timeout' | 'body_too_large' | 'unsupported_media_type' | 'range_not_satisfiable';
 
 /**
  * One fault of a request.
@@ -4703,6 +5045,502 @@ export type ConfirmUnsubscribeResponses = {
 
 export type ConfirmUnsubscribeResponse = ConfirmUnsubscribeResponses[keyof ConfirmUnsubscribeResponses];
 
+export type GetOwnAccountData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/account';
+};
+
+export type GetOwnAccountErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetOwnAccountError = GetOwnAccountErrors[keyof GetOwnAccountErrors];
+
+export type GetOwnAccountResponses = {
+    /**
+     * The account
+     */
+    200: Account;
+};
+
+export type GetOwnAccountResponse = GetOwnAccountResponses[keyof GetOwnAccountResponses];
+
+export type UpdateOwnAccountData = {
+    body: OwnAccountPatch;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/account';
+};
+
+export type UpdateOwnAccountErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type UpdateOwnAccountError = UpdateOwnAccountErrors[keyof UpdateOwnAccountErrors];
+
+export type UpdateOwnAccountResponses = {
+    /**
+     * The account as it is now
+     */
+    200: Account;
+};
+
+export type UpdateOwnAccountResponse = UpdateOwnAccountResponses[keyof UpdateOwnAccountResponses];
+
+export type ListAppPasswordsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Size of the page, 1 to 200; 50 by default.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` or `prev_cursor` of another page of the same list.
+         */
+        cursor?: string;
+    };
+    url: '/v1/account/app-passwords';
+};
+
+export type ListAppPasswordsErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListAppPasswordsError = ListAppPasswordsErrors[keyof ListAppPasswordsErrors];
+
+export type ListAppPasswordsResponses = {
+    /**
+     * A page of app passwords
+     */
+    200: ListAppPassword;
+};
+
+export type ListAppPasswordsResponse = ListAppPasswordsResponses[keyof ListAppPasswordsResponses];
+
+export type CreateAppPasswordData = {
+    body: NewAppPassword;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/account/app-passwords';
+};
+
+export type CreateAppPasswordErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type CreateAppPasswordError = CreateAppPasswordErrors[keyof CreateAppPasswordErrors];
+
+export type CreateAppPasswordResponses = {
+    /**
+     * The password
+     */
+    201: CreatedAppPassword;
+};
+
+export type CreateAppPasswordResponse = CreateAppPasswordResponses[keyof CreateAppPasswordResponses];
+
+export type DeleteAppPasswordData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * App password
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/account/app-passwords/{id}';
+};
+
+export type DeleteAppPasswordErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type DeleteAppPasswordError = DeleteAppPasswordErrors[keyof DeleteAppPasswordErrors];
+
+export type DeleteAppPasswordResponses = {
+    /**
+     * It is gone
+     */
+    204: void;
+};
+
+export type DeleteAppPasswordResponse = DeleteAppPasswordResponses[keyof DeleteAppPasswordResponses];
+
+export type GetAppPasswordData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * App password
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/account/app-passwords/{id}';
+};
+
+export type GetAppPasswordErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetAppPasswordError = GetAppPasswordErrors[keyof GetAppPasswordErrors];
+
+export type GetAppPasswordResponses = {
+    /**
+     * The app password
+     */
+    200: AppPassword;
+};
+
+export type GetAppPasswordResponse = GetAppPasswordResponses[keyof GetAppPasswordResponses];
+
+export type ListLoginAttemptsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Size of the page, 1 to 200; 50 by default.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` or `prev_cursor` of another page of the same list.
+         */
+        cursor?: string;
+    };
+    url: '/v1/account/login-attempts';
+};
+
+export type ListLoginAttemptsErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListLoginAttemptsError = ListLoginAttemptsErrors[keyof ListLoginAttemptsErrors];
+
+export type ListLoginAttemptsResponses = {
+    /**
+     * A page of attempts
+     */
+    200: ListLoginAttempt;
+};
+
+export type ListLoginAttemptsResponse = ListLoginAttemptsResponses[keyof ListLoginAttemptsResponses];
+
+export type ChangePasswordData = {
+    body: PasswordChange;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/account/password';
+};
+
+export type ChangePasswordErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ChangePasswordError = ChangePasswordErrors[keyof ChangePasswordErrors];
+
+export type ChangePasswordResponses = {
+    /**
+     * The new password lets in from now on
+     */
+    204: void;
+};
+
+export type ChangePasswordResponse = ChangePasswordResponses[keyof ChangePasswordResponses];
+
 export type ListAccountsData = {
     body?: never;
     headers?: {
@@ -4841,6 +5679,10 @@ export type DeleteAccountData = {
          * The account to act for, `acc_…`: for administrators with `admin:write`.
          */
         'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
     };
     path: {
         /**
@@ -4869,6 +5711,10 @@ export type DeleteAccountErrors = {
      * In conflict with what is there, or in progress.
      */
     409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
     /**
      * Too many requests; see `Retry-After`.
      */
@@ -4957,6 +5803,10 @@ export type UpdateAccountData = {
          * The account to act for, `acc_…`: for administrators with `admin:write`.
          */
         'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
     };
     path: {
         /**
@@ -4969,6 +5819,142 @@ export type UpdateAccountData = {
 };
 
 export type UpdateAccountErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type UpdateAccountError = UpdateAccountErrors[keyof UpdateAccountErrors];
+
+export type UpdateAccountResponses = {
+    /**
+     * The account as it is now
+     */
+    200: Account;
+};
+
+export type UpdateAccountResponse = UpdateAccountResponses[keyof UpdateAccountResponses];
+
+export type GetLimitsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Account
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/accounts/{id}/limits';
+};
+
+export type GetLimitsErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetLimitsError = GetLimitsErrors[keyof GetLimitsErrors];
+
+export type GetLimitsResponses = {
+    /**
+     * Limits and use
+     */
+    200: Limits;
+};
+
+export type GetLimitsResponse = GetLimitsResponses[keyof GetLimitsResponses];
+
+export type UpdateLimitsData = {
+    body: LimitsPatch;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Account
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/accounts/{id}/limits';
+};
+
+export type UpdateLimitsErrors = {
     /**
      * The request cannot be read.
      */
@@ -5015,16 +6001,16 @@ export type UpdateAccountErrors = {
     503: Problem;
 };
 
-export type UpdateAccountError = UpdateAccountErrors[keyof UpdateAccountErrors];
+export type UpdateLimitsError = UpdateLimitsErrors[keyof UpdateLimitsErrors];
 
-export type UpdateAccountResponses = {
+export type UpdateLimitsResponses = {
     /**
-     * The account as it is now
+     * Limits and use
      */
-    200: Account;
+    200: Limits;
 };
 
-export type UpdateAccountResponse = UpdateAccountResponses[keyof UpdateAccountResponses];
+export type UpdateLimitsResponse = UpdateLimitsResponses[keyof UpdateLimitsResponses];
 
 export type ListApiKeysData = {
     body?: never;
@@ -5164,6 +6150,10 @@ export type DeleteApiKeyData = {
          * The account to act for, `acc_…`: for administrators with `admin:write`.
          */
         'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
     };
     path: {
         /**
@@ -5192,6 +6182,10 @@ export type DeleteApiKeyErrors = {
      * In conflict with what is there, or in progress.
      */
     409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
     /**
      * Too many requests; see `Retry-After`.
      */
@@ -5272,6 +6266,170 @@ export type GetApiKeyResponses = {
 };
 
 export type GetApiKeyResponse = GetApiKeyResponses[keyof GetApiKeyResponses];
+
+export type UpdateApiKeyData = {
+    body: ApiKeyPatch;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Key
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/api-keys/{id}';
+};
+
+export type UpdateApiKeyErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type UpdateApiKeyError = UpdateApiKeyErrors[keyof UpdateApiKeyErrors];
+
+export type UpdateApiKeyResponses = {
+    /**
+     * The key as it is now
+     */
+    200: ApiKey;
+};
+
+export type UpdateApiKeyResponse = UpdateApiKeyResponses[keyof UpdateApiKeyResponses];
+
+export type ListAuditLogData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Done to this account.
+         */
+        account_id?: string;
+        /**
+         * Done by this account.
+         */
+        actor_account_id?: string;
+        /**
+         * This was done.
+         */
+        action?: string;
+        /**
+         * Done at or after this time.
+         */
+        since?: string;
+        /**
+         * Done before this time.
+         */
+        until?: string;
+        /**
+         * Size of the page, 1 to 200; 50 by default.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` or `prev_cursor` of another page of the same list.
+         */
+        cursor?: string;
+    };
+    url: '/v1/audit-log';
+};
+
+export type ListAuditLogErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListAuditLogError = ListAuditLogErrors[keyof ListAuditLogErrors];
+
+export type ListAuditLogResponses = {
+    /**
+     * A page of entries
+     */
+    200: ListAuditEntry;
+};
+
+export type ListAuditLogResponse = ListAuditLogResponses[keyof ListAuditLogResponses];
 
 export type ListDeliveriesData = {
     body?: never;
@@ -5716,6 +6874,10 @@ export type DeleteDomainData = {
          * The account to act for, `acc_…`: for administrators with `admin:write`.
          */
         'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
     };
     path: {
         /**
@@ -5744,6 +6906,10 @@ export type DeleteDomainErrors = {
      * In conflict with what is there, or in progress.
      */
     409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
     /**
      * Too many requests; see `Retry-After`.
      */
@@ -5832,6 +6998,10 @@ export type UpdateDomainData = {
          * The account to act for, `acc_…`: for administrators with `admin:write`.
          */
         'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
     };
     path: {
         /**
@@ -5864,6 +7034,10 @@ export type UpdateDomainErrors = {
      * In conflict with what is there, or in progress.
      */
     409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
     /**
      * The request or the message is too large.
      */

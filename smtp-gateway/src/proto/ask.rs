@@ -48,8 +48,8 @@ pub enum Ask {
     /// SCRAM came to its end for the user of the last `ScramSecret`; may it come in? →
     /// `Accepted`, `Refused`; only `Refused` when it is not proved.
     ScramOutcome {
-        /// The client knows the password.
-        proved: bool,
+        /// Which of the passwords the client knows.
+        proved: Option<usize>,
     },
     /// May this sender send, and how? → `Accepted`, `Refused`.
     Sender {

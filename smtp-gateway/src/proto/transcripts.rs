@@ -16,7 +16,7 @@ use super::{
     Answer, Ask, DataReader, Domain, ForwardPath, Mailbox, Reply, ReversePath, Role, Session,
     Settings, Step, next_line,
 };
-use crate::sasl::ScramSecret;
+use crate::sasl::{ScramKeys, ScramSecret};
 
 #[derive(Debug, PartialEq)]
 enum Line {
@@ -173,14 +173,13 @@ fn answer(ask: Ask) -> Answer {
             Reply::new(535, "5.7.8", "The credentials are not valid"),
         ),
         Ask::ScramOutcome { proved } => {
-            refuse(proved, Reply::new(535, "5.7.8", "The credentials are not valid"))
+            refuse(proved.is_some(), Reply::new(535, "5.7.8", "The credentials are not valid"))
         }
         Ask::ScramSecret { .. } => {
             let secret = ScramSecret {
                 salt: b"0123456789abcdef".to_vec(),
                 iterations: 4096,
-                stored_key: vec![0; 32],
-                server_key: vec![0; 32],
+                keys: vec![ScramKeys { stored_key: vec![0; 32], server_key: vec![0; 32] }],
             };
             Answer::Secret { secret, nonce: "SERVERNONCE".to_owned() }
         }

@@ -8,7 +8,7 @@ pub mod scram;
 
 use std::fmt;
 
-pub use scram::ScramSecret;
+pub use scram::{ScramKeys, ScramSecret};
 
 /// A mechanism that is offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,8 +77,8 @@ pub enum Turn {
     },
     /// It is over, and the client has proved its knowledge or not.
     Outcome {
-        /// Whether it did.
-        proved: bool,
+        /// Which of the passwords it knows.
+        proved: Option<usize>,
     },
     /// It is over: the response breaks the grammar.
     Malformed,

@@ -23,6 +23,13 @@ pub struct ScramSecret {
     pub salt: Vec<u8>,
     /// Iteration count.
     pub iterations: u32,
+    /// Of each password that lets in.
+    pub keys: Vec<ScramKeys>,
+}
+
+/// The keys of one password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ScramKeys {
     /// `StoredKey`.
     pub stored_key: Vec<u8>,
     /// `ServerKey`.
@@ -42,12 +49,9 @@ impl ScramSecret {
         };
         let mut salt = derive(b"salt");
         salt.truncate(16);
-        Self {
-            salt,
-            iterations: FAKE_ITERATIONS,
-            stored_key: derive(b"stored key"),
-            server_key: derive(b"server key"),
-        }
+        let keys =
+            ScramKeys { stored_key: derive(b"stored key"), server_key: derive(b"server key") };
+        Self { salt, iterations: FAKE_ITERATIONS, keys: vec![keys] }
     }
 }
 
@@ -74,8 +78,8 @@ enum State {
         nonce: String,
         secret: ScramSecret,
     },
-    /// The signature was sent; an empty response comes.
-    Proved,
+    /// The signature was sent; an empty response comes. The password with this index is known.
+    Proved(usize),
     Over,
 }
 
@@ -111,15 +115,15 @@ impl Server {
                     return Turn::Malformed;
                 };
                 match verify(&first, &server_first, &nonce, &secret, &last) {
-                    Some(signature) => {
-                        self.0 = State::Proved;
+                    Some((index, signature)) => {
+                        self.0 = State::Proved(index);
                         Turn::Challenge(format!("v={}", STANDARD.encode(signature)).into_bytes())
                     }
-                    None => Turn::Outcome { proved: false },
+                    None => Turn::Outcome { proved: None },
                 }
             }
-            State::Proved if text.is_empty() => Turn::Outcome { proved: true },
-            State::Proved | State::Lookup(_) | State::Over => Turn::Malformed,
+            State::Proved(index) if text.is_empty() => Turn::Outcome { proved: Some(index) },
+            State::Proved(_) | State::Lookup(_) | State::Over => Turn::Malformed,
         }
     }
 
@@ -191,23 +195,30 @@ fn client_final(text: &str) -> Option<ClientFinal<'_>> {
     Some(ClientFinal { without_proof, binding, nonce, proof: STANDARD.decode(proof).ok()? })
 }
 
-/// RFC 5802 §3: `ServerSignature` when the proof is right.
+/// RFC 5802 §3: which password the proof is right for, and its `ServerSignature`. All are tried,
+/// whatever is found.
 fn verify(
     first: &ClientFirst,
     server_first: &str,
     nonce: &str,
     secret: &ScramSecret,
     last: &ClientFinal<'_>,
-) -> Option<Vec<u8>> {
+) -> Option<(usize, Vec<u8>)> {
     let auth_message = format!("{},{server_first},{}", first.bare, last.without_proof);
-    let signature = sign(&secret.stored_key, auth_message.as_bytes());
-    let client_key: Vec<u8> = last.proof.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
-    let stored_key = digest::digest(&digest::SHA256, &client_key);
-    let right = stored_key.as_ref().ct_eq(&secret.stored_key)
-        & last.nonce.as_bytes().ct_eq(nonce.as_bytes())
+    let frame = last.nonce.as_bytes().ct_eq(nonce.as_bytes())
         & last.binding.as_slice().ct_eq(first.gs2_header.as_bytes());
-    let complete = last.proof.len() == signature.len();
-    (complete && bool::from(right)).then(|| sign(&secret.server_key, auth_message.as_bytes()))
+    let mut found = None;
+    for (index, keys) in secret.keys.iter().enumerate() {
+        let signature = sign(&keys.stored_key, auth_message.as_bytes());
+        let client_key: Vec<u8> = last.proof.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
+        let stored_key = digest::digest(&digest::SHA256, &client_key);
+        let right = stored_key.as_ref().ct_eq(&keys.stored_key) & frame;
+        if last.proof.len() == signature.len() && bool::from(right) {
+            found = Some((index, keys));
+        }
+    }
+    let (index, keys) = found?;
+    Some((index, sign(&keys.server_key, auth_message.as_bytes())))
 }
 
 fn sign(key: &[u8], message: &[u8]) -> Vec<u8> {
@@ -235,7 +246,8 @@ mod tests {
         pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, b"pencil", &mut salted);
         let client_key = sign(&salted, b"Client Key");
         let stored_key = digest::digest(&digest::SHA256, &client_key).as_ref().to_vec();
-        ScramSecret { salt, iterations: 4096, stored_key, server_key: sign(&salted, b"Server Key") }
+        let keys = ScramKeys { stored_key, server_key: sign(&salted, b"Server Key") };
+        ScramSecret { salt, iterations: 4096, keys: vec![keys] }
     }
 
     /// Until the client-final-message.
@@ -254,8 +266,23 @@ mod tests {
         assert_eq!(server.response(first.as_bytes()), Turn::FindSecret { username: "user".into() });
         assert_eq!(server.secret(pencil(), SERVER_NONCE), Turn::Challenge(SERVER_FIRST.into()));
         assert_eq!(server.response(CLIENT_FINAL.as_bytes()), Turn::Challenge(SERVER_FINAL.into()));
-        assert_eq!(server.response(b""), Turn::Outcome { proved: true });
+        assert_eq!(server.response(b""), Turn::Outcome { proved: Some(0) });
         assert_eq!(server.response(b""), Turn::Malformed);
+    }
+
+    #[test]
+    fn each_password_of_an_account_lets_in() {
+        let other = ScramKeys { stored_key: vec![7; 32], server_key: vec![8; 32] };
+        let first = format!("n,,n=user,r={CLIENT_NONCE}");
+        for place in 0..3 {
+            let mut secret = pencil();
+            let right = std::mem::replace(&mut secret.keys, vec![other.clone(); 2]);
+            secret.keys.insert(place, right[0].clone());
+            let mut server = begun(&first, secret);
+            let turn = server.response(CLIENT_FINAL.as_bytes());
+            assert_eq!(turn, Turn::Challenge(SERVER_FINAL.into()));
+            assert_eq!(server.response(b""), Turn::Outcome { proved: Some(place) });
+        }
     }
 
     #[test]
@@ -271,11 +298,11 @@ mod tests {
         ];
         for last in wrong {
             let turn = begun(&first, pencil()).response(last.as_bytes());
-            assert_eq!(turn, Turn::Outcome { proved: false }, "{last}");
+            assert_eq!(turn, Turn::Outcome { proved: None }, "{last}");
         }
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"key");
         let turn = begun(&first, ScramSecret::fake(&key, "user")).response(CLIENT_FINAL.as_bytes());
-        assert_eq!(turn, Turn::Outcome { proved: false });
+        assert_eq!(turn, Turn::Outcome { proved: None });
         for last in ["", "c=biws", "c=biws,p=AA==", "r=x,c=biws,p=AA==", "c=biws,r=x,p=%"] {
             assert_eq!(
                 begun(&first, pencil()).response(last.as_bytes()),

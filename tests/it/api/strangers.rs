@@ -186,6 +186,7 @@ impl Things {
         let webhook = http.post("/v1/webhooks", webhook).await;
         let webhook = webhook.json["id"].as_str().unwrap_or("whk_none").to_owned();
         let suppression = json!({"address": "bob@remote.test"});
+        let device = http.post("/v1/account/app-passwords", json!({"name": "x"})).await.expect(201);
         let suppression = http.post("/v1/suppressions", suppression).await.expect(201);
         let replay = json!({"since": "2020-01-01T00:00:00Z"});
         let replay = http.post(&format!("/v1/webhooks/{webhook}/replay"), replay).await;
@@ -204,6 +205,7 @@ impl Things {
             ("/mailboxes/", first(&mailboxes)),
             ("/api-keys/", first(&keys)),
             ("/domains/", first(&domains)),
+            ("/app-passwords/", device.id()),
             ("/accounts/", account.to_owned()),
             ("/webhooks/deliveries/", call.await),
             ("/webhooks/replays/", replay.expect(202).id()),

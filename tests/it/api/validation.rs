@@ -315,7 +315,7 @@ async fn faults_of_a_query_come_with_those_of_the_message() {
 }
 
 /// Of each operation of administration: its place, a body, and the faults in that.
-const ADMINISTRATION: [(&str, &str, &str); 7] = [
+const ADMINISTRATION: [(&str, &str, &str); 11] = [
     (
         "POST /v1/accounts",
         r#"{"name": " ", "nam": 1, "password": "short", "role": "king", "quota_bytes": 0,
@@ -353,6 +353,30 @@ const ADMINISTRATION: [(&str, &str, &str); 7] = [
         "/account_id invalid_value, /allowed_cidrs/0 invalid_network, \
          /allowed_senders/0 invalid_sender, /expires_at invalid_value, /name invalid_name, \
          /scopes/1 unknown_scope, /scopes/2 wrong_type",
+    ),
+    (
+        "POST /v1/account/app-passwords",
+        r#"{"name": "", "scopes": ["send", "admin:read", 1], "allowed_cidrs": "x", "key": 1}"#,
+        "/allowed_cidrs wrong_type, /key unknown_field, /name invalid_name, \
+         /scopes/1 scope_not_allowed, /scopes/2 wrong_type",
+    ),
+    (
+        "POST /v1/account/password",
+        r#"{"current_password": 1, "new_password": "short", "x": 1}"#,
+        "/current_password wrong_type, /new_password invalid_password, /x unknown_field",
+    ),
+    (
+        "PATCH /v1/account",
+        r#"{"full_name": "a\nb", "role": "admin"}"#,
+        "/full_name invalid_text, /role unknown_field",
+    ),
+    (
+        "PATCH /v1/api-keys/",
+        r#"{"name": "", "scopes": ["fly"], "allowed_cidrs": ["::/200"], "allowed_senders": ["a", 7],
+            "sandbox": null, "expires_at": "2020-01-01T00:00:00Z"}"#,
+        "/allowed_cidrs/0 invalid_network, /allowed_senders/0 invalid_sender, \
+         /allowed_senders/1 wrong_type, /expires_at in_the_past, /name invalid_name, \
+         /sandbox wrong_type, /scopes/0 unknown_scope",
     ),
     (
         "POST /v1/webhooks",

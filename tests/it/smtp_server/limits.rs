@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use posthouse_core::Config;
 use posthouse_smtp_gateway::{ListenerKind, SmtpConfig};
-use posthouse_tests::smtp_client::SmtpClient;
+use posthouse_tests::{postgres::Database, smtp_client::SmtpClient};
 
 use super::Gateway;
 
@@ -82,7 +83,9 @@ async fn guessing_is_slow() {
     let mut config = SmtpConfig { plain_login_on_loopback: true, ..SmtpConfig::default() };
     config.slow.delay = Duration::from_millis(20);
     config.slow.longest = Duration::from_millis(500);
-    let gateway = Gateway::start(ListenerKind::Submission, config).await;
+    let database = Database::create().await;
+    let (pool, core) = (database.pool().await, Config::default());
+    let gateway = Gateway::start_on(pool, ListenerKind::Submission, config, core).await;
     let mut client = gateway.open().await;
     for _ in 0..2 {
         client.auth_plain("not an address", "x").await.expect("535 5.7.8");
@@ -90,4 +93,6 @@ async fn guessing_is_slow() {
     let begun = Instant::now();
     client.auth_plain("not an address", "x").await.expect("535 5.7.8");
     assert!(begun.elapsed() >= Duration::from_millis(500), "{:?}", begun.elapsed());
+    drop(gateway);
+    database.remove().await;
 }

@@ -20,7 +20,7 @@ use posthouse_core::{
 };
 use posthouse_smtp_gateway::{ListenerKind, SmtpConfig, SmtpServer};
 use posthouse_tests::{certificates, logs, smtp_client::SmtpClient};
-use sqlx::postgres::PgPoolOptions;
+use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -74,13 +74,17 @@ impl Gateway {
         config: SmtpConfig,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        logs::start();
         let mut core = Config { hostname: "mx.example.test".to_owned(), ..Config::default() };
         change(&mut core);
         let pool = PgPoolOptions::new()
             .acquire_timeout(Duration::from_millis(200))
             .connect_lazy("postgres://nobody@127.0.0.1:1/nothing")
             .unwrap();
+        Self::start_on(pool, kind, config, core).await
+    }
+
+    async fn start_on(pool: PgPool, kind: ListenerKind, config: SmtpConfig, core: Config) -> Self {
+        logs::start();
         let platform = Platform::new(Parts {
             config: core,
             pool,

@@ -1,0 +1,151 @@
+//! What accounts may send in a day and ask in a minute (0.4, B10).
+
+use std::time::Duration;
+
+use posthouse_tests::{app::App, person::Person};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::{DAY, MINUTE, next};
+
+async fn limit(app: &App, person: &Person, limits: Value) -> Value {
+    let path = format!("/v1/accounts/{}/limits", person.account_id);
+    app.admin().patch(&path, limits).await.expect(200).json
+}
+
+async fn used(person: &Person) -> (i64, i64) {
+    let path = format!("/v1/accounts/{}/limits", person.account_id);
+    let limits = person.http.get(&path).await.expect(200);
+    let count = |field: &str| limits[field].as_i64().unwrap();
+    (count("recipients_used"), count("new_recipients_used"))
+}
+
+#[tokio::test]
+async fn messages_of_all_doors_and_nodes_count_exactly() {
+    let app = App::test().start().await;
+    let alice = app.account("alice@example.test").await;
+    app.account("bob@example.test").await;
+    let node = app.node("other").await;
+    let there = node.as_person(&alice);
+    next(&app, DAY);
+    limit(&app, &alice, json!({"recipients_per_day": 20})).await;
+    let mut sending = JoinSet::new();
+    for number in 0..30 {
+        let (alice, there) = (alice.clone(), there.clone());
+        sending.spawn(async move {
+            let message = json!({"to": "bob@example.test", "subject": "x", "text": "x"});
+            match number % 3 {
+                0 => alice.post_message(message).await.status == 202,
+                1 => there.post_message(message).await.status == 202,
+                _ => alice.submit(&["bob@example.test"], "x").await.begins("250"),
+            }
+        });
+    }
+    let taken = sending.join_all().await.into_iter().filter(|taken| *taken).count();
+    assert_eq!((taken, used(&alice).await), (20, (20, 0)));
+    let refused = alice.post_message(json!({"to": "bob@example.test", "text": "x"})).await;
+    let refused = refused.expect_problem(429, "sending_limit_exceeded");
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((DAY - 600..=DAY).contains(&wait), "{wait}");
+    alice.submit(&["bob@example.test"], "x").await.expect("451 4.7.1");
+    assert_eq!(used(&alice).await, (20, 0));
+    app.advance(Duration::from_secs(DAY));
+    alice.send(&["bob@example.test"], "x").await;
+    assert_eq!(used(&alice).await, (1, 0));
+    node.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_is_refused_as_a_whole_and_can_be_repeated() {
+    let app = App::test().sandbox().start().await;
+    let alice = app.account("alice@example.test").await;
+    limit(&app, &alice, json!({"recipients_per_day": 0})).await;
+    // What goes to the sandbox does not count.
+    alice.send(&["bob@remote.test"], "x").await;
+    assert_eq!(used(&alice).await, (0, 0));
+    app.stop().await;
+
+    let app = App::test().start().await;
+    let alice = app.account("alice@example.test").await;
+    let bob = app.account("bob@example.test").await;
+    limit(&app, &alice, json!({"recipients_per_day": 1})).await;
+    let two = json!({"from": alice.address, "to": [alice.address, bob.address], "text": "x"});
+    let send = async || {
+        let request = alice.http.request(reqwest::Method::POST, "/v1/messages");
+        request.header("Idempotency-Key", "two").json(&two).send().await
+    };
+    send().await.expect_problem(429, "sending_limit_exceeded");
+    assert_eq!(used(&alice).await, (0, 0));
+    assert!(bob.inbox().await.is_empty());
+    limit(&app, &alice, json!({"recipients_per_day": null})).await;
+    // A refusal is not kept.
+    send().await.expect(202);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn recipients_are_new_once() {
+    let app = App::test().start().await;
+    app.domain("example.test").await;
+    let alice = app.account("alice@example.test").await;
+    app.account_with(&["@example.test"]).await;
+    alice.send(&["old@example.test"], "x").await;
+    limit(&app, &alice, json!({"new_recipients_per_day": 2})).await;
+    for (to, is_taken, expected) in [
+        (json!(["old@example.test", "one@example.test"]), true, (2, 1)),
+        (json!(["ONE@example.test"]), true, (3, 1)),
+        (json!(["two@example.test", "three@example.test"]), false, (3, 1)),
+        (json!(["two@example.test"]), true, (4, 2)),
+        (json!(["three@example.test"]), false, (4, 2)),
+        (json!(["one@example.test", "two@example.test"]), true, (6, 2)),
+    ] {
+        let answer = alice.post_message(json!({"to": to, "text": "x"})).await;
+        if is_taken {
+            answer.expect(202);
+        } else {
+            answer.expect_problem(429, "sending_limit_exceeded");
+        }
+        assert_eq!(used(&alice).await, expected, "{to}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_the_minute() {
+    let app = App::test().start().await;
+    let alice = app.account("alice@example.test").await;
+    let free = alice.http.get("/v1/account").await.expect(200);
+    assert_eq!(free.header("ratelimit"), None);
+    limit(&app, &alice, json!({"requests_per_minute": 10})).await;
+    next(&app, MINUTE);
+    let mut requests = JoinSet::new();
+    for _ in 0..15 {
+        let http = alice.http.clone();
+        requests.spawn(async move { http.get("/v1/account").await });
+    }
+    let answers = requests.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 10);
+    for answer in answers {
+        assert_eq!(answer.header("ratelimit-policy"), Some("\"account\";q=10;w=60"));
+        assert!(answer.header("ratelimit").unwrap().starts_with("\"account\";r="));
+        if answer.status != 200 {
+            let answer = answer.expect_problem(429, "rate_limited");
+            assert!(answer.header("ratelimit").unwrap().starts_with("\"account\";r=0;t="));
+            let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+            assert!((1..=60).contains(&wait), "{wait}");
+        }
+    }
+    // Others are not concerned, and the next minute begins anew.
+    app.admin().get("/v1/account").await.expect(200);
+    next(&app, MINUTE);
+    let answer = alice.http.get("/v1/account").await.expect(200);
+    assert!(answer.header("ratelimit").unwrap().starts_with("\"account\";r=9;t="));
+    let own = format!("/v1/accounts/{}/limits", alice.account_id);
+    alice
+        .http
+        .patch(&own, json!({"requests_per_minute": null}))
+        .await
+        .expect_problem(403, "forbidden");
+    app.stop().await;
+}
