@@ -29,7 +29,8 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
 #[utoipa::path(get, path = "/u/{token}", tag = "suppressions", security(()),
     params(("token" = String, Path, description = "From the header field List-Unsubscribe")),
     responses((status = 200, description = "A page with a button", body = String,
-        content_type = "text/html")))]
+        content_type = "text/html"), (status = 404, description = "The link is not one of ours",
+        body = String, content_type = "text/html")))]
 async fn show_unsubscribe(
     State(state): State<ApiState>,
     PathText(token): PathText,
@@ -55,7 +56,8 @@ async fn show_unsubscribe(
 #[utoipa::path(post, path = "/u/{token}", tag = "suppressions", security(()),
     params(("token" = String, Path, description = "From the header field List-Unsubscribe")),
     responses((status = 200, description = "A page that says so", body = String,
-        content_type = "text/html")))]
+        content_type = "text/html"), (status = 404, description = "The link is not one of ours",
+        body = String, content_type = "text/html")))]
 async fn confirm_unsubscribe(
     State(state): State<ApiState>,
     PathText(token): PathText,

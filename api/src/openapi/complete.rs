@@ -98,19 +98,31 @@ fn security(operation: &mut Operation) {
     let _ = write!(text, "\n\nScope: {}.", names.join(" or "));
 }
 
+/// Whether it takes the account to act for.
+fn is_for_accounts(operation: &Operation, place: &Place<'_>) -> bool {
+    may_need_credential(operation) && place.path.starts_with("/v1/")
+}
+
+/// Whether it takes an Idempotency-Key.
+fn creates(operation: &Operation, place: &Place<'_>) -> bool {
+    let mut statuses = operation.responses.responses.keys();
+    place.method == "post" && statuses.any(|status| status == "201" || status == "202")
+}
+
 fn header_fields(operation: &mut Operation, place: &Place<'_>) {
-    if !may_need_credential(operation) {
+    if !is_for_accounts(operation, place) {
         return;
     }
-    let creates = place.method == "post"
-        && operation.responses.responses.keys().any(|status| status == "201" || status == "202");
+    let creates = creates(operation, place);
     let parameters = operation.parameters.get_or_insert_default();
     if creates {
         let text = "Makes the request safe to repeat: 1 to 255 printable ASCII characters.";
-        parameters.push(RefOr::T(header_field("Idempotency-Key", text)));
+        let key = text_schema().max_length(Some(255)).pattern(Some("^[!-~]([ -~]*[!-~])?$"));
+        parameters.push(RefOr::T(header_field("Idempotency-Key", text, key)));
     }
     let text = "The account to act for, `acc_…`: for administrators with `admin:write`.";
-    parameters.push(RefOr::T(header_field("Posthouse-Account", text)));
+    let account = text_schema().min_length(Some(1));
+    parameters.push(RefOr::T(header_field("Posthouse-Account", text, account)));
 }
 
 /// Paths of what people edit: `ETag` with what is shown, `If-Match` with what changes it.
@@ -124,7 +136,7 @@ fn conditions(operation: &mut Operation, place: &Place<'_>) {
     if place.method != "get" {
         let text = "`ETag` of what is to be changed: refused with 412 when it has changed since.";
         let parameters = operation.parameters.get_or_insert_default();
-        parameters.push(RefOr::T(header_field("If-Match", text)));
+        parameters.push(RefOr::T(header_field("If-Match", text, text_schema())));
     }
     if let Some(RefOr::T(answer)) = operation.responses.responses.get_mut("200") {
         let tag = problems::text_header("For If-Match");
@@ -132,13 +144,17 @@ fn conditions(operation: &mut Operation, place: &Place<'_>) {
     }
 }
 
-fn header_field(name: &str, description: &str) -> Parameter {
+fn text_schema() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn header_field(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(description))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
+        .schema(Some(schema.build()))
         .build()
 }
 
@@ -154,11 +170,14 @@ fn answers(operation: &mut Operation, place: &Place<'_>) {
             RefOr::Ref(_) => false,
         })
     };
-    if has_parameters(&ParameterIn::Path) || place.path.ends_with("/wait") {
+    if has_parameters(&ParameterIn::Path) || is_for_accounts(operation, place) {
         statuses.push("404");
     }
     if has_parameters(&ParameterIn::Query) {
         statuses.push("422");
+    }
+    if creates(operation, place) {
+        statuses.extend(["409", "422"]);
     }
     if operation.request_body.is_some() {
         statuses.extend(["400", "409", "413", "415", "422"]);

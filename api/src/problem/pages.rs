@@ -36,7 +36,8 @@ pub(crate) struct ProblemKind {
 #[utoipa::path(
     get, path = "/problems/{code}", tag = "meta", security(()),
     params(("code" = String, Path, description = "Code of a problem", example = "not_found")),
-    responses((status = 200, description = "What the code means", body = ProblemKind)),
+    responses((status = 200, description = "What the code means", content(
+        (ProblemKind = "application/json"), (String = "text/html")))),
 )]
 pub(crate) async fn describe_problem(
     PathText(code): PathText,

@@ -4830,12 +4830,6 @@ export type CheckHealthResponse = CheckHealthResponses[keyof CheckHealthResponse
 
 export type ShowMetricsData = {
     body?: never;
-    headers?: {
-        /**
-         * The account to act for, `acc_…`: for administrators with `admin:write`.
-         */
-        'Posthouse-Account'?: string;
-    };
     path?: never;
     query?: never;
     url: '/metrics';
@@ -4983,9 +4977,9 @@ export type ShowUnsubscribeData = {
 
 export type ShowUnsubscribeErrors = {
     /**
-     * It does not exist, or belongs to another account.
+     * The link is not one of ours
      */
-    404: Problem;
+    404: string;
     /**
      * A fault of the server.
      */
@@ -5021,9 +5015,9 @@ export type ConfirmUnsubscribeData = {
 
 export type ConfirmUnsubscribeErrors = {
     /**
-     * It does not exist, or belongs to another account.
+     * The link is not one of ours
      */
-    404: Problem;
+    404: string;
     /**
      * A fault of the server.
      */
@@ -5067,6 +5061,10 @@ export type GetOwnAccountErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * Too many requests; see `Retry-After`.
      */
@@ -5122,6 +5120,10 @@ export type UpdateOwnAccountErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -5199,6 +5201,10 @@ export type ListAppPasswordsErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -5257,6 +5263,10 @@ export type CreateAppPasswordErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -5446,6 +5456,10 @@ export type ListLoginAttemptsErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -5500,6 +5514,10 @@ export type ChangePasswordErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -5573,6 +5591,10 @@ export type ListAccountsErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -5631,6 +5653,10 @@ export type CreateAccountErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -6044,6 +6070,10 @@ export type ListApiKeysErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -6102,6 +6132,10 @@ export type CreateApiKeyErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -6403,6 +6437,10 @@ export type ListAuditLogErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -6483,6 +6521,10 @@ export type ListDeliveriesErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * Faults in fields; `errors` lists all of them.
      */
@@ -6768,6 +6810,10 @@ export type ListDomainsErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -6826,6 +6872,10 @@ export type CreateDomainErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -7098,6 +7148,10 @@ export type ListEventTypesErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Too many requests; see `Retry-After`.
      */
     429: Problem;
@@ -7157,6 +7211,10 @@ export type ListEventsErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * Faults in fields; `errors` lists all of them.
      */
@@ -7221,6 +7279,10 @@ export type StreamEventsErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * Faults in fields; `errors` lists all of them.
      */
@@ -7357,6 +7419,10 @@ export type ListMailErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -7433,6 +7499,10 @@ export type AppendMailErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * In conflict with what is there, or in progress.
      */
     409: Problem;
@@ -7507,6 +7577,10 @@ export type ChangeManyMailsErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -7588,6 +7662,10 @@ export type ListMailChangesErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Changes since then are not known any more.
      */
     410: Problem;
@@ -7651,6 +7729,10 @@ export type StreamMailChangesErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * Changes since then are not known any more.
      */
@@ -8520,6 +8602,10 @@ export type ListMailboxesErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Too many requests; see `Retry-After`.
      */
     429: Problem;
@@ -8574,6 +8660,10 @@ export type CreateMailboxErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -8875,6 +8965,10 @@ export type ListMessagesErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -8933,6 +9027,10 @@ export type SendMessageErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -9005,6 +9103,10 @@ export type SendMessageBatchErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * In conflict with what is there, or in progress.
      */
     409: Problem;
@@ -9075,6 +9177,10 @@ export type SendMultipartMessageErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -9192,6 +9298,10 @@ export type SendRawMessageErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * In conflict with what is there, or in progress.
      */
     409: Problem;
@@ -9262,6 +9372,10 @@ export type ValidateMessageErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -9873,6 +9987,10 @@ export type GetQueueErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -9923,6 +10041,10 @@ export type ClearSandboxErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -9999,6 +10121,10 @@ export type ListSandboxMessagesErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * Faults in fields; `errors` lists all of them.
      */
@@ -10160,6 +10286,10 @@ export type ListSuppressionsErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -10218,6 +10348,10 @@ export type CreateSuppressionErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -10290,6 +10424,10 @@ export type ChangeSuppressionsErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * In conflict with what is there, or in progress.
      */
     409: Problem;
@@ -10356,6 +10494,10 @@ export type CheckSuppressionsErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -10445,6 +10587,10 @@ export type ExportSuppressionsErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -10499,6 +10645,10 @@ export type ImportSuppressionsErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -10688,6 +10838,10 @@ export type ListTemplatesErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -10746,6 +10900,10 @@ export type CreateTemplateErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -11316,6 +11474,10 @@ export type ListThreadsErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -11432,6 +11594,10 @@ export type ListWebhooksErrors = {
      */
     403: Problem;
     /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -11490,6 +11656,10 @@ export type CreateWebhookErrors = {
      * The credential may not do this; `detail` says why.
      */
     403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
     /**
      * In conflict with what is there, or in progress.
      */
@@ -11622,6 +11792,14 @@ export type RetryWebhookDeliveryErrors = {
      * It does not exist, or belongs to another account.
      */
     404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
     /**
      * Too many requests; see `Retry-After`.
      */
@@ -12528,6 +12706,14 @@ export type TestWebhookErrors = {
      * It does not exist, or belongs to another account.
      */
     404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
     /**
      * Too many requests; see `Retry-After`.
      */

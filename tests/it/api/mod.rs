@@ -7,6 +7,7 @@ mod idempotency;
 mod messages;
 mod pages;
 mod reference;
+mod schemathesis;
 mod sending;
 mod strangers;
 mod stream;
