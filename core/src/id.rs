@@ -69,6 +69,8 @@ kinds! {
     Request = "req";
     /// An entry of the audit log.
     Audit = "aud";
+    /// A rule that holds deliveries.
+    Hold = "hld";
     /// A node of the installation.
     Node = "nod";
     /// A template of messages.

@@ -19,6 +19,8 @@ mod mail_show;
 mod mailboxes;
 mod messages;
 mod queue;
+mod queue_bulk;
+mod queue_holds;
 mod sandbox;
 mod stream;
 mod suppression_files;
@@ -54,6 +56,8 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(webhook_replays::router())
         .merge(webhook_statistics::router())
         .merge(queue::router())
+        .merge(queue_holds::router())
+        .merge(queue_bulk::router())
         .merge(suppressions::router())
         .merge(templates::router())
         .merge(mailboxes::router())

@@ -3,6 +3,8 @@
 mod batch;
 mod prepare;
 mod read;
+mod redact;
+mod resend;
 pub(crate) mod store;
 mod submit;
 pub(crate) mod writer;
@@ -18,6 +20,8 @@ pub use batch::{MAX_BATCH, Outcome, Refusal, RefusedField, batch_faults, submit_
 pub(crate) use prepare::CORES;
 pub use prepare::check::faults;
 pub use read::{deliveries, find, list, raw};
+pub use redact::redact;
+pub use resend::resend;
 pub(crate) use submit::submit_marking;
 pub use submit::{Rehearsal, check_recipient, check_sender, rehearse, submit};
 

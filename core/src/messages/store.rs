@@ -171,6 +171,30 @@ pub(super) async fn find_content(
     Ok(row.map(|row| (row.prefix, row.blob_hash)))
 }
 
+/// Forgets the content of a message, unless deliveries wait for it; whether it is gone. The blob goes
+/// with the next clean-ups, when nothing else refers to it.
+pub(super) async fn redact(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    message: Id<id::Message>,
+) -> Result<bool> {
+    let (first, last) = message.deliveries().into_inner();
+    let done = sqlx::query!(
+        "UPDATE messages SET blob_hash = NULL, prefix = ''
+         WHERE account_id = $1 AND message_id = $2
+           AND NOT EXISTS (SELECT 1 FROM queue
+             WHERE shard = $3 AND delivery_id BETWEEN $4 AND $5)",
+        account.uuid(),
+        message.uuid(),
+        i16::from(message.shard()),
+        first,
+        last
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 pub(super) async fn list(
     conn: &mut PgConnection,
     account: Id<Account>,

@@ -210,6 +210,8 @@ async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> 
     let messages = batch.iter_mut().flat_map(|order| &mut order.messages);
     let entries = messages.flat_map(|message| &mut message.entries).collect();
     suppressions::store::mark(tx.conn(), &platform.queue().suppressions, entries, now).await?;
+    let prepared = batch.iter_mut().flat_map(|order| &mut order.messages).collect();
+    queue::holds::apply::mark(&mut tx, prepared, now).await?;
     let rows: Vec<&Prepared> = batch.iter().flat_map(|order| &order.messages).collect();
     let stored: Vec<&NewBlob> = rows.iter().map(|row| &row.blob).collect();
     blobs::store::insert(tx.conn(), &stored, now).await?;
@@ -222,6 +224,9 @@ async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> 
     write_mail(&mut tx, &rows).await?;
     for row in rows {
         tx.emit(row.event.clone());
+        for event in row.entries.iter().filter_map(|one| queue::held(&row.message, one, now)) {
+            tx.emit(event);
+        }
     }
     tx.commit().await?;
     answer_refused(refused, over);

@@ -35,6 +35,8 @@ pub(crate) struct Entry {
     pub asked: u64,
     /// The domain of the recipient is served here; known with `suppressed`.
     pub at_home: bool,
+    /// A rule holds it from the beginning; says why.
+    pub held: Option<Arc<str>>,
     content: Option<Arc<Message>>,
 }
 
@@ -58,6 +60,7 @@ impl Entry {
             suppressed: None,
             asked: 0,
             at_home: false,
+            held: None,
             content: None,
         }
     }

@@ -1,28 +1,41 @@
 //! The outgoing queue: Postgres is the ledger, the memory of the owner node is the schedule.
 
+mod bulk;
 pub(crate) mod complete;
 pub(crate) mod deliver;
 mod destination;
+mod destinations;
 mod dsn;
 mod entry;
+pub(crate) mod holds;
 mod list;
 pub(crate) mod local;
+mod news;
+pub(crate) mod pauses;
 pub(crate) mod scheduler;
 pub(crate) mod shards;
 pub(crate) mod store;
 mod summary;
-mod wishes;
+pub(crate) mod wishes;
 
+pub use bulk::{Bulk, BulkDone, BulkFilter, change_many};
+pub use destinations::{DestinationView, list_destinations};
+pub use holds::{
+    Hold, HoldMatch, NewHold, create_hold, delete_hold, find_hold, hold_faults, list_holds,
+};
 pub use list::{DeliveryFilter, find_delivery, list_deliveries};
+pub use pauses::{QueueState, set_paused};
+pub(crate) use summary::Counts;
 pub use summary::{QueueScope, QueueSummary, summary};
 
 pub(crate) use complete::Completions;
 pub(crate) use destination::Destinations;
 pub(crate) use entry::{Entry, millis};
+pub(crate) use news::held;
 pub(crate) use scheduler::Scheduler;
 pub(crate) use shards::Shards;
 pub use wishes::{Action, change_delivery, change_message, schedule_faults, schedule_message};
-pub(crate) use wishes::{CHANNEL, Wishes, grant};
+pub(crate) use wishes::{CHANNEL, Kick, grant};
 
 use crate::suppressions::Changes;
 
@@ -37,5 +50,11 @@ pub struct Queue {
     /// Changes of suppression lists.
     pub(crate) suppressions: Changes,
     /// What callers want changed.
-    pub(crate) wishes: Wishes,
+    pub(crate) wishes: Kick,
+    /// New rules.
+    pub(crate) holds: Kick,
+    /// Totals of a moment ago.
+    pub(crate) counts: Counts,
+    /// Held while pauses are read.
+    pub(crate) pausing: tokio::sync::Mutex<()>,
 }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::{
     entry::{Entry, Held, millis},
+    pauses::Paused,
     store::Message,
 };
 use crate::id::{Account, Delivery, Id};
@@ -58,6 +59,9 @@ const READ_TOGETHER: usize = 8;
 
 struct Inner {
     timers: BTreeMap<(i64, Uuid), Entry>,
+    /// What is due, but paused.
+    parked: HashMap<Uuid, Entry>,
+    paused: Paused,
     lanes: HashMap<LaneKey, Lane>,
     /// Lanes that got something since the dispatcher looked.
     fresh: Vec<LaneKey>,
@@ -72,6 +76,8 @@ impl Default for Inner {
     fn default() -> Self {
         Self {
             timers: BTreeMap::new(),
+            parked: HashMap::new(),
+            paused: Paused::default(),
             lanes: HashMap::new(),
             fresh: Vec::new(),
             in_flight: HashMap::new(),
@@ -133,7 +139,7 @@ impl Scheduler {
         let held = self.hold(message);
         let now = millis(message.created_at);
         let mut inner = self.lock();
-        for entry in entries {
+        for entry in entries.iter().filter(|entry| entry.held.is_none()) {
             let mut entry = entry.clone();
             entry.sandbox = message.sandbox;
             if entry.due <= now {
@@ -163,6 +169,27 @@ impl Scheduler {
         for entry in entries {
             inner.timers.insert((entry.due, entry.id.uuid()), entry);
         }
+    }
+
+    /// From now on nothing of those who are paused is attempted; what others have goes on.
+    pub(crate) fn set_paused(&self, paused: Paused) {
+        let mut inner = self.lock();
+        if inner.paused == paused {
+            return;
+        }
+        let resumed = inner.parked.extract_if(|_, entry| !paused.covers(entry.account));
+        let resumed: Vec<Entry> = resumed.map(|(_, entry)| entry).collect();
+        for entry in resumed {
+            inner.timers.insert((entry.due, entry.id.uuid()), entry);
+        }
+        let lanes = inner.lanes.values_mut();
+        let stopped: Vec<Entry> = lanes.flat_map(|lane| lane.stop(&paused)).collect();
+        for entry in stopped {
+            inner.park(entry);
+        }
+        inner.paused = paused;
+        drop(inner);
+        self.kick();
     }
 
     /// Moves what is due at `now` into its lane; says when the next is due.
@@ -257,7 +284,9 @@ impl Scheduler {
         let mut due = HashMap::<(LaneKey, Id<Account>), HashSet<Id<Delivery>>>::new();
         let mut inner = self.lock();
         for entry in wanted {
-            if inner.timers.remove(&(entry.due, entry.id.uuid())).is_some() {
+            if inner.timers.remove(&(entry.due, entry.id.uuid())).is_some()
+                || inner.parked.remove(&entry.id.uuid()).is_some()
+            {
                 seized.push(entry.id);
             } else {
                 let place = (self.lane_key(entry), entry.account);
@@ -293,6 +322,7 @@ impl Scheduler {
     pub(crate) fn remove_shards(&self, shards: &[u8]) {
         let mut inner = self.lock();
         inner.timers.retain(|_, entry| !shards.contains(&entry.id.shard()));
+        inner.parked.retain(|_, entry| !shards.contains(&entry.id.shard()));
         for lane in inner.lanes.values_mut() {
             for queue in lane.queues.values_mut() {
                 queue.retain(|entry| !shards.contains(&entry.id.shard()));
@@ -305,12 +335,21 @@ impl Scheduler {
     pub(crate) fn counts(&self) -> (usize, usize, usize) {
         let inner = self.lock();
         let ready = inner.lanes.values().map(|lane| lane.ready).sum();
-        (inner.timers.len(), ready, inner.in_flight.values().sum())
+        (inner.timers.len() + inner.parked.len(), ready, inner.in_flight.values().sum())
     }
 }
 
 impl Inner {
+    /// Keeps what is due until it is not paused any more; its content is read again then.
+    fn park(&mut self, mut entry: Entry) {
+        entry.hold(None);
+        self.parked.insert(entry.id.uuid(), entry);
+    }
+
     fn push(&mut self, key: LaneKey, entry: Entry) {
+        if self.paused.covers(entry.account) {
+            return self.park(entry);
+        }
         let slots = self.lane_slots;
         let lane = self.lanes.entry(key.clone()).or_insert_with(|| Lane::new(slots));
         lane.push(entry);
@@ -339,6 +378,17 @@ impl Lane {
         }
         queue.push_back(entry);
         self.ready += 1;
+    }
+
+    /// Takes out everything of those who are paused.
+    fn stop(&mut self, paused: &Paused) -> Vec<Entry> {
+        let mut stopped = Vec::new();
+        for (_, queue) in self.queues.extract_if(|account, _| paused.covers(*account)) {
+            self.ready = self.ready.saturating_sub(queue.len());
+            stopped.extend(queue);
+        }
+        self.turns.retain(|account| !paused.covers(*account));
+        stopped
     }
 
     /// Takes `ids` out of the queue of `account`; those that were there are added to `removed`.

@@ -1,8 +1,20 @@
 //! How much waits.
 
+use std::time::Duration;
+
+use moka::future::Cache;
 use time::OffsetDateTime;
 
-use crate::{cx::Cx, error::Result, id::Id, scope::Scope};
+use super::pauses::{self, QueueState};
+use crate::{
+    cx::Cx,
+    error::{Error, Result},
+    id::{Account, Delivery, Id},
+    scope::Scope,
+};
+
+/// How long counts are used again.
+const KEPT: Duration = Duration::from_secs(2);
 
 /// Whose queue is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +42,11 @@ pub struct QueueSummary {
     pub oldest_at: Option<OffsetDateTime>,
     /// When the next attempt is due.
     pub next_attempt_at: Option<OffsetDateTime>,
+    /// Whether attempts are made at the moment.
+    pub state: QueueState,
 }
 
-/// Counts what waits.
+/// Counts what waits, as of two seconds ago at most.
 ///
 /// # Errors
 /// `Forbidden`.
@@ -41,7 +55,23 @@ pub async fn summary(cx: &Cx, scope: QueueScope) -> Result<QueueSummary> {
     if scope == QueueScope::All {
         cx.require(Scope::AdminRead)?;
     }
-    let account = (scope == QueueScope::Account).then(|| cx.account().uuid());
+    let state = pauses::state(cx).await?;
+    let account = (scope == QueueScope::Account).then(|| cx.account());
+    let counted = cx.platform().queue().counts.0.try_get_with(account, count(cx, account));
+    let counts = counted.await.map_err(|error| Error::unavailable(error.to_string()))?;
+    Ok(QueueSummary { state, ..counts })
+}
+
+/// Counts, for a moment: whoever asks often does not count all rows each time.
+pub(crate) struct Counts(Cache<Option<Id<Account>>, QueueSummary>);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(10_000).time_to_live(KEPT).build())
+    }
+}
+
+async fn count(cx: &Cx, account: Option<Id<Account>>) -> Result<QueueSummary> {
     let mut conn = cx.platform().acquire().await?;
     let row = sqlx::query!(
         r#"SELECT count(*) AS "total!",
@@ -52,7 +82,7 @@ pub async fn summary(cx: &Cx, scope: QueueScope) -> Result<QueueSummary> {
              min(delivery_id::text) AS oldest,
              min(next_attempt_at) FILTER (WHERE status <> 'on_hold') AS next_attempt_at
          FROM queue WHERE $1::uuid IS NULL OR account_id = $1"#,
-        account
+        account.map(Id::uuid) as Option<uuid::Uuid>
     )
     .fetch_one(&mut *conn)
     .await?;
@@ -63,7 +93,8 @@ pub async fn summary(cx: &Cx, scope: QueueScope) -> Result<QueueSummary> {
         queued: row.queued,
         deferred: row.deferred,
         on_hold: row.on_hold,
-        oldest_at: oldest.and_then(|uuid| Id::<crate::id::Delivery>::from(uuid).created_at()),
+        oldest_at: oldest.and_then(|uuid| Id::<Delivery>::from(uuid).created_at()),
         next_attempt_at: row.next_attempt_at,
+        state: QueueState::default(),
     })
 }

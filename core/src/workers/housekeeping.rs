@@ -69,7 +69,7 @@ async fn erase(conn: &mut sqlx::PgConnection) -> Result<()> {
 }
 
 /// Everything that belongs to an account and is not deleted with its row.
-const ERASE: [&str; 14] = [
+const ERASE: [&str; 15] = [
     "DELETE FROM mails WHERE account_id = $1",
     "DELETE FROM mail_contents WHERE account_id = $1",
     "DELETE FROM mailboxes WHERE account_id = $1",
@@ -82,6 +82,7 @@ const ERASE: [&str; 14] = [
     "DELETE FROM recent_failures WHERE account_id = $1",
     "DELETE FROM recent_bounces WHERE account_id = $1",
     "DELETE FROM sandbox_messages WHERE account_id = $1",
+    "DELETE FROM queue_pauses WHERE account_id = $1",
     "DELETE FROM idempotency WHERE account_id = $1",
     "DELETE FROM account_counters WHERE account_id = $1",
 ];

@@ -70,6 +70,7 @@ pub async fn start(platform: &Platform, node: &str, roles: &Roles) -> Result<Wor
     let making = || workers.making.clone();
     workers.makers.spawn(relay::run(platform.clone(), making()));
     if roles.delivery {
+        Box::pin(queue::pauses::load(platform)).await?;
         platform.writer().start(platform, &workers.writing, &workers.writers);
         platform.queue().completions.start(platform, &workers.writing, &workers.writers);
         let lease = queue::shards::run(platform.clone(), node.to_owned(), workers.leasing.clone());
@@ -77,6 +78,7 @@ pub async fn start(platform: &Platform, node: &str, roles: &Roles) -> Result<Wor
         let deliver = queue::deliver::run(platform.clone(), making(), workers.makers.clone());
         workers.makers.spawn(deliver);
         workers.makers.spawn(queue::grant::run(platform.clone(), making()));
+        workers.makers.spawn(queue::holds::apply::run(platform.clone(), making()));
     }
     if roles.webhooks {
         workers.makers.spawn(webhooks::run(platform.clone(), making()));

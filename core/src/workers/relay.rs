@@ -85,6 +85,7 @@ async fn tell(platform: &Platform, own: &str, accounts: &BTreeSet<Id<Account>>) 
 
 fn hear(platform: &Platform, heard: &PgNotification, own: &str) {
     if heard.channel() == queue::CHANNEL {
+        platform.queue().holds.kick();
         return platform.queue().wishes.kick();
     }
     if heard.channel() == suppressions::CHANNEL {

@@ -41,6 +41,7 @@ export type {
   DeliveryReleasedEvent,
   DeliverySuppressedEvent,
   DeliveryUnrecognizedEvent,
+  Destination,
   DkimKey,
   DnsRecord,
   Domain,
@@ -50,6 +51,7 @@ export type {
   FormerWebhookSecret,
   HeaderFields,
   Health,
+  Hold,
   ImportFault,
   ImportResult,
   Limits,
@@ -60,9 +62,11 @@ export type {
   ListAuditEntry,
   ListCheckedAddress,
   ListDelivery,
+  ListDestination,
   ListDomain,
   ListEvent,
   ListEventType,
+  ListHold,
   ListLoginAttempt,
   ListMail,
   ListMailbox,
@@ -117,6 +121,7 @@ export type {
   NewDomain,
   NewFile,
   NewForward,
+  NewHold,
   NewMailbox,
   NewMessage,
   NewReply,
@@ -127,15 +132,20 @@ export type {
   NewWebhookReplay,
   OwnAccountPatch,
   PasswordChange,
+  Pause,
   Problem,
   ProblemCode,
   ProblemFault,
   ProblemKind,
   PublishTemplate,
   Queue,
+  QueueBulk,
+  QueueBulkResult,
+  QueueSelection,
   RecipientUnsubscribedEvent,
   RenderTemplate,
   RenderedTemplate,
+  Resend,
   SandboxMessage,
   ShownTemplate,
   SignatureScheme,
@@ -1006,6 +1016,18 @@ export class MessagesResource extends Resource {
   }
 
   /**
+   * Erase the content of a message
+   *
+   * What the message says is gone for good: `/raw` is 404 from then on. Deliveries, events and
+   * subject stay known, and copies in mailboxes stay; 409 while deliveries wait.
+   *
+   * Scope: `messages:write`.
+   */
+  redact(id: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/messages/${encodeURIComponent(id)}/content` }, options);
+  }
+
+  /**
    * List deliveries of a message
    *
    * One for each recipient, in order, with all attempts; always the whole list.
@@ -1060,6 +1082,18 @@ export class MessagesResource extends Resource {
    */
   release(id: string, options?: RequestOptions): Promise<t.ListDelivery> {
     return this.api.call<t.ListDelivery>({ method: 'POST', path: `/v1/messages/${encodeURIComponent(id)}/release` }, options);
+  }
+
+  /**
+   * Send a message again
+   *
+   * Sends the same content, signed anew, as a message of its own with deliveries of its own: to the
+   * recipients of the message, or to others. 404 if the content was erased.
+   *
+   * Scope: `send` or `messages:read`.
+   */
+  resend(id: string, body: t.Resend, options?: CreateOptions): Promise<t.Submission> {
+    return this.api.call<t.Submission>({ method: 'POST', path: `/v1/messages/${encodeURIComponent(id)}/resend`, body, type: 'application/json', keyed: true }, options);
   }
 
   /**
@@ -1138,12 +1172,107 @@ export class QueueResource extends Resource {
   /**
    * Get the queue
    *
-   * How many deliveries wait, by state, and since when.
+   * How many deliveries wait, by state, and since when; counted two seconds ago at most.
    *
    * Scope: `queue:read`.
    */
   get(query?: t.GetQueueData['query'], options?: RequestOptions): Promise<t.Queue> {
     return this.api.call<t.Queue>({ method: 'GET', path: '/v1/queue', query }, options);
+  }
+
+  /**
+   * Change many deliveries
+   *
+   * Cancels, fails, holds, releases or retries all deliveries that wait and match the filter, however
+   * many; each as if it had been asked for alone, with its event. Deliveries that the action makes no
+   * sense for are not counted.
+   *
+   * Scope: `queue:write`.
+   */
+  change(body: t.QueueBulk, options?: CreateOptions): Promise<t.QueueBulkResult> {
+    return this.api.call<t.QueueBulkResult>({ method: 'POST', path: '/v1/queue/bulk', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * List destinations
+   *
+   * The domains that most deliveries wait for, the most first; at most 200.
+   *
+   * Scope: `queue:read`.
+   */
+  listDestinations(query?: t.ListDestinationsData['query'], options?: RequestOptions): Pages<t.Destination> {
+    return this.api.pages<t.Destination>({ method: 'GET', path: '/v1/queue/destinations', query }, options);
+  }
+
+  /**
+   * List hold rules
+   *
+   * Rules of the account, newest first, also those that have expired.
+   *
+   * Scope: `queue:read`.
+   */
+  listHolds(query?: t.ListHoldsData['query'], options?: RequestOptions): Pages<t.Hold> {
+    return this.api.pages<t.Hold>({ method: 'GET', path: '/v1/queue/holds', query }, options);
+  }
+
+  /**
+   * Create a hold rule
+   *
+   * Deliveries that match everything that is given are on hold until somebody releases them: every
+   * new one from now on, and soon also those that wait. Event `delivery.held` for each. Deleting the
+   * rule, or its end, releases nothing.
+   *
+   * Scope: `queue:write`.
+   */
+  createHold(body: t.NewHold, options?: CreateOptions): Promise<t.Hold> {
+    return this.api.call<t.Hold>({ method: 'POST', path: '/v1/queue/holds', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get a hold rule
+   *
+   * One rule of the account; administrators see all.
+   *
+   * Scope: `queue:read`.
+   */
+  getHold(id: string, options?: RequestOptions): Promise<t.Hold> {
+    return this.api.call<t.Hold>({ method: 'GET', path: `/v1/queue/holds/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Delete a hold rule
+   *
+   * It holds nothing new. What it holds stays on hold until it is released.
+   *
+   * Scope: `queue:write`.
+   */
+  deleteHold(id: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/queue/holds/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Pause deliveries
+   *
+   * Nothing of the account is attempted until somebody resumes; what is being attempted goes on to
+   * its end. Messages are taken, and wait. With `scope=all` for all accounts, which needs
+   * `admin:write`.
+   *
+   * Scope: `queue:write`.
+   */
+  pause(query?: t.PauseQueueData['query'], options?: RequestOptions): Promise<t.Pause> {
+    return this.api.call<t.Pause>({ method: 'POST', path: '/v1/queue/pause', query }, options);
+  }
+
+  /**
+   * Resume deliveries
+   *
+   * What is due is attempted again. With `scope=all` an end to the pause of all accounts, which needs
+   * `admin:write`; pauses of single accounts stay.
+   *
+   * Scope: `queue:write`.
+   */
+  resume(query?: t.ResumeQueueData['query'], options?: RequestOptions): Promise<t.Pause> {
+    return this.api.call<t.Pause>({ method: 'POST', path: '/v1/queue/resume', query }, options);
   }
 }
 

@@ -981,6 +981,44 @@ export type DeliveryUnrecognizedEvent = {
 };
 
 /**
+ * What waits for one domain.
+ */
+export type Destination = {
+    /**
+     * Domain of the recipients.
+     */
+    domain: string;
+    /**
+     * Deliveries that wait, in any state.
+     */
+    waiting: number;
+    /**
+     * Of these: due now, or being attempted.
+     */
+    due: number;
+    /**
+     * Wait for another attempt.
+     */
+    deferred: number;
+    /**
+     * Wait for somebody to release them.
+     */
+    on_hold: number;
+    /**
+     * When the oldest of them was taken.
+     */
+    oldest_at?: string | null;
+    /**
+     * When the next attempt is due.
+     */
+    next_attempt_at?: string | null;
+    /**
+     * What the last attempt of one of the deferred said.
+     */
+    last_error?: string | null;
+};
+
+/**
  * A DKIM key, without its secret part.
  */
 export type DkimKey = {
@@ -1179,6 +1217,48 @@ export type Health = {
      * Always `ok`: otherwise the answer is a problem.
      */
     status: string;
+};
+
+/**
+ * A rule that holds deliveries: those that match everything that is given.
+ */
+export type Hold = {
+    /**
+     * Identifier.
+     */
+    id: string;
+    /**
+     * Whose deliveries it holds; null: those of all accounts.
+     */
+    account_id?: string | null;
+    /**
+     * With this reverse-path.
+     */
+    sender?: string | null;
+    /**
+     * To this address.
+     */
+    recipient?: string | null;
+    /**
+     * With a reverse-path in this domain.
+     */
+    sender_domain?: string | null;
+    /**
+     * To an address in this domain.
+     */
+    recipient_domain?: string | null;
+    /**
+     * Why, for people; also in the events.
+     */
+    reason: string;
+    /**
+     * From then on it holds nothing new; null: until it is deleted.
+     */
+    expires_at?: string | null;
+    /**
+     * When it was made.
+     */
+    created_at: string;
 };
 
 /**
@@ -1432,6 +1512,32 @@ export type ListDelivery = {
 /**
  * A part of a list.
  */
+export type ListDestination = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<Destination>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
 export type ListDomain = {
     /**
      * Always `list`.
@@ -1493,6 +1599,32 @@ export type ListEventType = {
      * The items, newest first unless the operation says otherwise.
      */
     data: Array<EventType>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
+export type ListHold = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<Hold>;
     /**
      * There are items after these.
      */
@@ -3248,6 +3380,41 @@ export type NewForward = {
 };
 
 /**
+ * A rule to be made. Without any address and domain it holds everything.
+ */
+export type NewHold = {
+    /**
+     * `account` for deliveries of the caller's account, or `all` for those of all accounts, which
+     * needs `admin:write`; `account` by default.
+     */
+    scope?: string | null;
+    /**
+     * With this reverse-path.
+     */
+    sender?: string | null;
+    /**
+     * To this address.
+     */
+    recipient?: string | null;
+    /**
+     * With a reverse-path in this domain.
+     */
+    sender_domain?: string | null;
+    /**
+     * To an address in this domain.
+     */
+    recipient_domain?: string | null;
+    /**
+     * Why, for people; at most 500 characters.
+     */
+    reason?: string | null;
+    /**
+     * From then on it holds nothing new.
+     */
+    expires_at?: string | null;
+};
+
+/**
  * A mailbox to be made.
  */
 export type NewMailbox = {
@@ -3596,6 +3763,20 @@ export type PasswordChange = {
 };
 
 /**
+ * Whether attempts are made at the moment.
+ */
+export type Pause = {
+    /**
+     * Deliveries of the account are not attempted.
+     */
+    paused: boolean;
+    /**
+     * Nobody's deliveries are attempted: an administrator has paused all.
+     */
+    all_paused: boolean;
+};
+
+/**
  * The document on the wire.
  */
 export type Problem = {
@@ -3724,6 +3905,90 @@ export type Queue = {
      * When the next attempt is due.
      */
     next_attempt_at?: string | null;
+    /**
+     * Deliveries of the account are not attempted.
+     */
+    paused: boolean;
+    /**
+     * Nobody's deliveries are attempted: an administrator has paused all.
+     */
+    all_paused: boolean;
+};
+
+/**
+ * A change of many deliveries.
+ */
+export type QueueBulk = {
+    /**
+     * Which deliveries; an empty object for all of the account.
+     */
+    filter: QueueSelection;
+    /**
+     * `cancel`, `fail`, `hold`, `release` or `retry`.
+     */
+    action: string;
+    /**
+     * Only count what would be changed; false by default.
+     */
+    dry_run?: boolean | null;
+};
+
+/**
+ * What was done.
+ */
+export type QueueBulkResult = {
+    /**
+     * Deliveries that the action makes sense for. They are changed now or soon; those that are
+     * being attempted after that, unless they end with it.
+     */
+    matched: number;
+    /**
+     * Nothing was changed.
+     */
+    dry_run: boolean;
+};
+
+/**
+ * Which deliveries are meant: those that wait and match everything that is given.
+ */
+export type QueueSelection = {
+    /**
+     * `account` for deliveries of the caller's account, or `all` for those of all accounts, which
+     * needs `admin:write`; `account` by default.
+     */
+    scope?: string | null;
+    /**
+     * With this reverse-path.
+     */
+    sender?: string | null;
+    /**
+     * To this address.
+     */
+    recipient?: string | null;
+    /**
+     * With a reverse-path in this domain.
+     */
+    sender_domain?: string | null;
+    /**
+     * To an address in this domain.
+     */
+    recipient_domain?: string | null;
+    /**
+     * `scheduled`, `queued`, `deferred` or `on_hold`.
+     */
+    status?: string | null;
+    /**
+     * Of messages with this tag.
+     */
+    tag?: string | null;
+    /**
+     * Taken at or after this time.
+     */
+    since?: string | null;
+    /**
+     * Taken before this time.
+     */
+    until?: string | null;
 };
 
 /**
@@ -3793,6 +4058,13 @@ export type RenderedTemplate = {
      * HTML.
      */
     html?: string | null;
+};
+
+/**
+ * How to send a message again.
+ */
+export type Resend = {
+    to?: AddressesInput | null;
 };
 
 /**
@@ -9605,6 +9877,66 @@ export type CancelMessageResponses = {
 
 export type CancelMessageResponse = CancelMessageResponses[keyof CancelMessageResponses];
 
+export type RedactMessageData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Message
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/messages/{id}/content';
+};
+
+export type RedactMessageErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type RedactMessageError = RedactMessageErrors[keyof RedactMessageErrors];
+
+export type RedactMessageResponses = {
+    /**
+     * It is gone
+     */
+    204: void;
+};
+
+export type RedactMessageResponse = RedactMessageResponses[keyof RedactMessageResponses];
+
 export type ListMessageDeliveriesData = {
     body?: never;
     headers?: {
@@ -9902,6 +10234,86 @@ export type ReleaseMessageResponses = {
 
 export type ReleaseMessageResponse = ReleaseMessageResponses[keyof ReleaseMessageResponses];
 
+export type ResendMessageData = {
+    body: Resend;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Message
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/messages/{id}/resend';
+};
+
+export type ResendMessageErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ResendMessageError = ResendMessageErrors[keyof ResendMessageErrors];
+
+export type ResendMessageResponses = {
+    /**
+     * It was taken for delivery
+     */
+    202: Submission;
+};
+
+export type ResendMessageResponse = ResendMessageResponses[keyof ResendMessageResponses];
+
 export type RetryMessageData = {
     body?: never;
     headers?: {
@@ -10018,6 +10430,528 @@ export type GetQueueResponses = {
 };
 
 export type GetQueueResponse = GetQueueResponses[keyof GetQueueResponses];
+
+export type ChangeQueueData = {
+    body: QueueBulk;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string | null;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/queue/bulk';
+};
+
+export type ChangeQueueErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ChangeQueueError = ChangeQueueErrors[keyof ChangeQueueErrors];
+
+export type ChangeQueueResponses = {
+    /**
+     * How many
+     */
+    200: QueueBulkResult;
+};
+
+export type ChangeQueueResponse = ChangeQueueResponses[keyof ChangeQueueResponses];
+
+export type ListDestinationsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * `account` for the caller's own, or `all` for those of all accounts, which needs
+         * `admin:read`; `account` by default.
+         */
+        scope?: string;
+        /**
+         * 1 to 200; 50 by default.
+         */
+        limit?: number;
+    };
+    url: '/v1/queue/destinations';
+};
+
+export type ListDestinationsErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListDestinationsError = ListDestinationsErrors[keyof ListDestinationsErrors];
+
+export type ListDestinationsResponses = {
+    /**
+     * Destinations
+     */
+    200: ListDestination;
+};
+
+export type ListDestinationsResponse = ListDestinationsResponses[keyof ListDestinationsResponses];
+
+export type ListHoldsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * `account` for the caller's own, or `all` for those of all accounts, which needs
+         * `admin:read`; `account` by default.
+         */
+        scope?: string;
+        /**
+         * Size of the page, 1 to 200; 50 by default.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` or `prev_cursor` of another page of the same list.
+         */
+        cursor?: string;
+    };
+    url: '/v1/queue/holds';
+};
+
+export type ListHoldsErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListHoldsError = ListHoldsErrors[keyof ListHoldsErrors];
+
+export type ListHoldsResponses = {
+    /**
+     * A page of rules
+     */
+    200: ListHold;
+};
+
+export type ListHoldsResponse = ListHoldsResponses[keyof ListHoldsResponses];
+
+export type CreateHoldData = {
+    body: NewHold;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/queue/holds';
+};
+
+export type CreateHoldErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type CreateHoldError = CreateHoldErrors[keyof CreateHoldErrors];
+
+export type CreateHoldResponses = {
+    /**
+     * The rule
+     */
+    201: Hold;
+};
+
+export type CreateHoldResponse = CreateHoldResponses[keyof CreateHoldResponses];
+
+export type DeleteHoldData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Rule
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/queue/holds/{id}';
+};
+
+export type DeleteHoldErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type DeleteHoldError = DeleteHoldErrors[keyof DeleteHoldErrors];
+
+export type DeleteHoldResponses = {
+    /**
+     * It is gone
+     */
+    204: void;
+};
+
+export type DeleteHoldResponse = DeleteHoldResponses[keyof DeleteHoldResponses];
+
+export type GetHoldData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Rule
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/queue/holds/{id}';
+};
+
+export type GetHoldErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetHoldError = GetHoldErrors[keyof GetHoldErrors];
+
+export type GetHoldResponses = {
+    /**
+     * The rule
+     */
+    200: Hold;
+};
+
+export type GetHoldResponse = GetHoldResponses[keyof GetHoldResponses];
+
+export type PauseQueueData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * `account` for the caller's own, or `all` for those of all accounts, which needs
+         * `admin:read`; `account` by default.
+         */
+        scope?: string;
+    };
+    url: '/v1/queue/pause';
+};
+
+export type PauseQueueErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type PauseQueueError = PauseQueueErrors[keyof PauseQueueErrors];
+
+export type PauseQueueResponses = {
+    /**
+     * What is paused now
+     */
+    200: Pause;
+};
+
+export type PauseQueueResponse = PauseQueueResponses[keyof PauseQueueResponses];
+
+export type ResumeQueueData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * `account` for the caller's own, or `all` for those of all accounts, which needs
+         * `admin:read`; `account` by default.
+         */
+        scope?: string;
+    };
+    url: '/v1/queue/resume';
+};
+
+export type ResumeQueueErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ResumeQueueError = ResumeQueueErrors[keyof ResumeQueueErrors];
+
+export type ResumeQueueResponses = {
+    /**
+     * What is paused now
+     */
+    200: Pause;
+};
+
+export type ResumeQueueResponse = ResumeQueueResponses[keyof ResumeQueueResponses];
 
 export type ClearSandboxData = {
     body?: never;

@@ -197,6 +197,7 @@ impl Things {
         });
         let template = json!({"name": "mine", "text": "Mine"});
         let template = http.post("/v1/templates", template).await.expect(201);
+        let hold = http.post("/v1/queue/holds", json!({"sender": "x@x.test"})).await.expect(201);
         let first = |list: &Answer| list["data"][0]["id"].as_str().unwrap().to_owned();
         Self(vec![
             ("/messages/", first_message.id()),
@@ -213,6 +214,7 @@ impl Things {
             ("/deliveries/", delivery),
             ("/suppressions/", suppression.id()),
             ("/templates/", template.id()),
+            ("/holds/", hold.id()),
         ])
     }
 

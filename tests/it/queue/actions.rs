@@ -203,3 +203,56 @@ async fn a_wish_outlives_the_node_that_took_it() {
     alice.wait_for_status(&message, "canceled").await;
     app.stop().await;
 }
+
+#[tokio::test]
+async fn the_content_of_a_message_that_has_ended_can_be_erased() {
+    let app = App::test().sink(REMOTE, Script::new()).start().await;
+    let alice = app.account("alice@example.test").await;
+    let message = scheduled(&app, &alice, &["a@remote.test"], 1).await;
+    let place = format!("/v1/messages/{message}");
+    let content = format!("{place}/content");
+    alice.http.delete(&content).await.expect_problem(409, "in_use");
+    alice.http.get(&format!("{place}/raw")).await.expect(200);
+    change(&alice, &message, "cancel").await.expect(200);
+    alice.http.delete(&content).await.expect(204);
+    alice.http.delete(&content).await.expect(204);
+    alice.http.get(&format!("{place}/raw")).await.expect_problem(404, "not_found");
+    let message = alice.http.get(&place).await.expect(200);
+    assert_eq!([&message["has_content"], &message["subject"]], [&json!(false), &json!("Later")]);
+    app.advance(Duration::from_hours(25));
+    app.clean_up().await;
+    app.advance(Duration::from_hours(25));
+    app.clean_up().await;
+    let blobs = sqlx::query("SELECT 1 FROM blobs").fetch_all(app.db()).await.unwrap();
+    assert!(blobs.is_empty(), "nothing refers to it");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_can_be_sent_again() {
+    let app = App::test().sink(REMOTE, Script::new()).start().await;
+    let alice = app.account("alice@example.test").await;
+    let first = json!({"to": ["a@remote.test", "b@remote.test"], "subject": "Once more",
+                       "text": "x", "tags": ["news"]});
+    let first = alice.post_message(first).await.expect(202);
+    alice.wait_for_status(&first.id(), "delivered").await;
+    let place = format!("/v1/messages/{}/resend", first.id());
+    let again = alice.http.post(&place, json!({})).await.expect(202);
+    assert_ne!(again.id(), first.id());
+    assert_eq!(again["message_id"], first["message_id"]);
+    alice.wait_for_status(&again.id(), "delivered").await;
+    let message = alice.http.get(&format!("/v1/messages/{}", again.id())).await.expect(200);
+    assert_eq!(message["tags"], json!(["news"]));
+    let other = alice.http.post(&place, json!({"to": "c@remote.test"})).await.expect(202);
+    alice.wait_for_status(&other.id(), "delivered").await;
+    let sent = app.sink(REMOTE).messages();
+    let body = |at: usize| sent[at].text().split_once("From: alice").unwrap().1.to_owned();
+    assert!(body(0) == body(1) && body(1) == body(2), "the same content");
+    let recipients: Vec<_> = sent.iter().map(|message| message.rcpt_to.len()).collect();
+    assert_eq!(recipients, [2, 2, 1]);
+    let wrong = alice.http.post(&place, json!({"to": ["no"]})).await.expect(422);
+    assert_eq!(wrong.pointers(), ["/to/0"]);
+    alice.http.delete(&format!("/v1/messages/{}/content", first.id())).await.expect(204);
+    alice.http.post(&place, json!({})).await.expect_problem(404, "not_found");
+    app.stop().await;
+}

@@ -1,6 +1,8 @@
 //! Looking at what waits, and changing it.
 
 mod actions;
+mod bulk;
+mod holds;
 mod listing;
 
 use posthouse_tests::{app::App, client::Answer, person::Person};

@@ -1,6 +1,6 @@
 //! Changing messages that wait: cancel, hold, release, retry, another time.
 
-use axum::Json;
+use axum::{Json, http::StatusCode};
 use posthouse_core::{
     Cx, Error, FieldError, Scope, id, messages,
     queue::{self, Action},
@@ -76,6 +76,22 @@ pub(crate) async fn retry_message(
     PathId(message): PathId<id::Message>,
 ) -> ApiResult<Json<List<Delivery>>> {
     Ok(List::whole(queue::change_message(&cx, message, Action::Retry).await?))
+}
+
+/// Erase the content of a message
+///
+/// What the message says is gone for good: `/raw` is 404 from then on. Deliveries, events and
+/// subject stay known, and copies in mailboxes stay; 409 while deliveries wait.
+#[utoipa::path(delete, path = "/messages/{id}/content", tag = "messages",
+    security(("api_key" = ["messages:write"])),
+    params(("id" = String, Path, description = "Message", example = "msg_01k6h3v9x8e7ktq2w5m4n1r000")),
+    responses((status = 204, description = "It is gone")))]
+pub(crate) async fn redact_message(
+    Caller(cx): Caller,
+    PathId(message): PathId<id::Message>,
+) -> ApiResult<StatusCode> {
+    messages::redact(&cx, message).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A change of a message; what is left out stays as it is.

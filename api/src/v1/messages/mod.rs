@@ -10,6 +10,7 @@ mod multipart;
 mod output;
 mod raw;
 mod read;
+mod resend;
 mod send;
 mod validate;
 
@@ -35,6 +36,8 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(control::hold_message))
         .routes(routes!(control::release_message))
         .routes(routes!(control::retry_message))
+        .routes(routes!(control::redact_message))
+        .routes(routes!(resend::resend_message))
         .routes(routes!(read::list_message_deliveries))
         .routes(routes!(read::list_message_events))
         .routes(routes!(read::download_message))

@@ -125,6 +125,29 @@ fn what_is_seized_is_not_attempted_until_it_is_settled() {
 }
 
 #[test]
+fn who_is_paused_does_not_hinder_others_and_goes_on_later() {
+    let scheduler = Scheduler::default();
+    let (one, two) = (Id::new(now()), Id::new(now()));
+    let entries: Vec<Entry> =
+        [one, one, two].map(|account| entry(account, Id::in_shard(now(), 1), 1)).to_vec();
+    scheduler.add_loaded(entries[..1].to_vec());
+    scheduler.advance(millis(now()));
+    scheduler.set_paused(Paused { all: false, accounts: HashSet::from([one]) });
+    scheduler.add_loaded(entries[1..].to_vec());
+    scheduler.advance(millis(now()));
+    let lanes = scheduler.start_workers(LIMITS);
+    let work = scheduler.take(&lanes[0]).unwrap();
+    assert_eq!(work.groups.iter().flatten().map(|e| e.account).collect::<Vec<_>>(), [two]);
+    assert!(scheduler.take(&lanes[0]).is_none());
+    assert_eq!(scheduler.counts(), (2, 0, 1));
+    assert_eq!(scheduler.seize(&[&entries[0]]), [entries[0].id], "it can be changed");
+    scheduler.set_paused(Paused::default());
+    scheduler.advance(millis(now()));
+    let lanes = scheduler.start_workers(LIMITS);
+    assert_eq!(scheduler.take(&lanes[0]).unwrap().groups[0][0].id, entries[1].id);
+}
+
+#[test]
 fn a_lane_has_a_limited_number_of_workers() {
     let scheduler = Scheduler::default();
     let account = Id::new(now());

@@ -68,7 +68,7 @@ pub(crate) async fn insert(
             columns.ids.push(entry.id.uuid());
             columns.accounts.push(entry.account.uuid());
             columns.recipients.push(&entry.recipient);
-            columns.statuses.push(row.status);
+            columns.statuses.push(if entry.held.is_some() { "on_hold" } else { row.status });
             columns.due.push(entry.due);
             columns.expires.push(row.expires_at);
             columns.sandbox.push(row.message.sandbox);

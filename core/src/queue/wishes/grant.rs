@@ -18,14 +18,15 @@ use uuid::Uuid;
 use super::store::{self, Found, Keys, Locked, States};
 use crate::{
     cx::Tx,
-    error::Result,
-    events::{DeliveryEvent, EventKind, NewEvent},
+    error::{Error, Result},
+    events::EventKind,
     id::{self, Account, Delivery, Id},
     platform::Platform,
     ports::transport::Reply,
     queue::{
         Entry,
         complete::{self, Decided, Report},
+        news, pauses,
         store::{self as queue_store, Message},
     },
 };
@@ -42,7 +43,7 @@ const LATER: Duration = Duration::from_secs(1);
 pub(crate) async fn run(platform: Platform, shutdown: CancellationToken) {
     let mut pause = SOON;
     while !shutdown.is_cancelled() {
-        let patience = match round(&platform, &shutdown).await {
+        let patience = match look(&platform, &shutdown).await {
             Ok(0) => {
                 pause = SOON;
                 EVERY
@@ -63,6 +64,11 @@ pub(crate) async fn run(platform: Platform, shutdown: CancellationToken) {
     }
 }
 
+async fn look(platform: &Platform, shutdown: &CancellationToken) -> Result<usize> {
+    pauses::load(platform).await?;
+    round(platform, shutdown).await
+}
+
 type Epochs = HashMap<u8, i64>;
 
 /// Goes once through all wishes for what this node owns; how many are left.
@@ -80,8 +86,31 @@ async fn round(platform: &Platform, shutdown: &CancellationToken) -> Result<usiz
         drop(conn);
         let Some(last) = found.last() else { return Ok(left) };
         after = (last.shard, last.delivery_id);
-        left += grant(platform, &epochs, &found, shutdown).await?;
+        left += match grant(platform, &epochs, &found, shutdown).await {
+            Err(error @ Error::Internal(_)) if found.len() > 1 => {
+                tracing::error!(error = ?error, "a batch of wishes could not be granted; one by one");
+                one_by_one(platform, &epochs, &found, shutdown).await
+            }
+            done => done?,
+        };
     }
+}
+
+/// What cannot be granted does not hinder the rest.
+async fn one_by_one(
+    platform: &Platform,
+    epochs: &Epochs,
+    found: &[Found],
+    shutdown: &CancellationToken,
+) -> usize {
+    let mut left = 0;
+    for one in found.chunks(1) {
+        left += grant(platform, epochs, one, shutdown).await.unwrap_or_else(|error| {
+            tracing::error!(error = ?error, "a wish could not be granted");
+            1
+        });
+    }
+    left
 }
 
 /// Grants what can be granted; how many are left.
@@ -194,7 +223,10 @@ async fn write(
                 states.statuses.push(status);
                 states.due.push(due);
                 if let Some((kind, message)) = event.zip(message) {
-                    tx.emit(news(kind, message, row, due, now));
+                    let attempts = u16::try_from(row.attempts).unwrap_or(0);
+                    let of = (id, row.recipient.as_str(), attempts);
+                    let next = (kind == EventKind::DeliveryReleased).then_some(due);
+                    tx.emit(news::changed((kind, now), message, of, (&row.reason, next)));
                 }
             }
         }
@@ -278,34 +310,4 @@ fn end(row: &Locked, message: Option<Arc<Message>>, now: OffsetDateTime) -> Deci
     }
     let reply = Reply { code: None, enhanced: None, text: row.reason.clone() };
     Decided::ended((entry, message), "canceled", (reply, None), now)
-}
-
-fn news(
-    kind: EventKind,
-    message: &Message,
-    row: &Locked,
-    due: OffsetDateTime,
-    now: OffsetDateTime,
-) -> NewEvent {
-    let payload = DeliveryEvent {
-        message_id: message.id,
-        delivery_id: row.delivery_id.into(),
-        internet_message_id: &message.internet_message_id,
-        sender: &message.mail_from,
-        recipient: &row.recipient,
-        subject: &message.subject,
-        tags: &message.tags,
-        metadata: &message.metadata,
-        attempt: u16::try_from(row.attempts).unwrap_or(0),
-        smtp_code: None,
-        enhanced_code: None,
-        reply: &row.reason,
-        remote_mta: None,
-        remote_address: None,
-        next_attempt_at: (kind == EventKind::DeliveryReleased).then_some(due),
-        suppressing: false,
-        sandbox: message.sandbox,
-        report: None,
-    };
-    NewEvent::new(message.account, kind, now, &payload).about(message.id)
 }

@@ -9,9 +9,10 @@ mod ask;
 pub(crate) mod grant;
 mod store;
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 pub use ask::{change_delivery, change_message, schedule_faults, schedule_message};
+pub(super) use store::{START, Selection, Wish, step, tell};
 use tokio::sync::Notify;
 
 /// Where wishes are told; without payload.
@@ -45,7 +46,7 @@ impl Action {
     }
 
     /// What the event says.
-    const fn reason(self) -> &'static str {
+    pub(super) const fn reason(self) -> &'static str {
         match self {
             Self::Cancel => "canceled by request",
             Self::Fail => "the delivery was given up by request",
@@ -67,6 +68,15 @@ impl Action {
     }
 }
 
+impl FromStr for Action {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let all = [Self::Cancel, Self::Fail, Self::Hold, Self::Release, Self::Retry];
+        all.into_iter().find(|action| action.as_str() == text).ok_or(())
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -75,16 +85,16 @@ impl fmt::Display for Action {
 
 /// Says that there is something to look at.
 #[derive(Debug, Default)]
-pub(crate) struct Wishes(Notify);
+pub(crate) struct Kick(Notify);
 
-impl Wishes {
-    /// Makes the granter look.
+impl Kick {
+    /// Makes the one who waits look.
     pub(crate) fn kick(&self) {
         self.0.notify_one();
     }
 
     /// Waits for a kick, but not longer than `patience`.
-    async fn kicked(&self, patience: Duration) {
+    pub(super) async fn kicked(&self, patience: Duration) {
         drop(tokio::time::timeout(patience, self.0.notified()).await);
     }
 }

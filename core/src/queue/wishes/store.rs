@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What is wanted.
-pub(super) struct Wish<'a> {
+pub(in crate::queue) struct Wish<'a> {
     pub action: &'a str,
     /// For `schedule`.
     pub at: Option<OffsetDateTime>,
@@ -33,12 +33,7 @@ pub(super) async fn ask(
          SELECT q.shard, q.delivery_id, $5, $6, $7
          FROM queue AS q LEFT JOIN queue_wishes AS w USING (shard, delivery_id)
          WHERE q.shard = $1 AND q.delivery_id BETWEEN $2 AND $3 AND q.account_id = $4
-           AND CASE $5::text
-               WHEN 'hold' THEN q.status <> 'on_hold' OR w.action = 'release'
-               WHEN 'release' THEN q.status = 'on_hold' OR w.action = 'hold'
-               WHEN 'retry' THEN q.status <> 'on_hold'
-               WHEN 'schedule' THEN q.attempts = 0
-               ELSE true END
+           AND queue_wish_fits($5, q.status, q.attempts, w.action)
          ORDER BY q.delivery_id
          ON CONFLICT (shard, delivery_id) DO UPDATE
              SET action = excluded.action, at = excluded.at, reason = excluded.reason
@@ -54,6 +49,97 @@ pub(super) async fn ask(
     .execute(conn)
     .await?;
     Ok(done.rows_affected())
+}
+
+/// Which deliveries are meant: those that match everything that is given.
+#[derive(Debug, Clone, Default)]
+pub(in crate::queue) struct Selection {
+    pub account: Option<Id<Account>>,
+    /// In lower case, as the three that follow.
+    pub sender: Option<String>,
+    pub recipient: Option<String>,
+    pub sender_domain: Option<String>,
+    pub recipient_domain: Option<String>,
+    pub status: Option<String>,
+    pub tag: Option<String>,
+    pub since: Option<OffsetDateTime>,
+    pub until: Option<OffsetDateTime>,
+}
+
+/// A position before all deliveries.
+pub(in crate::queue) const START: (i16, Uuid) = (-1, Uuid::nil());
+
+/// Deliveries that a step is for.
+const STEP: i64 = 2000;
+
+/// What a step did.
+pub(in crate::queue) struct Step {
+    /// The last delivery that it was for.
+    pub last: (i16, Uuid),
+    /// How many it was for.
+    pub count: i64,
+}
+
+/// Writes a wish for the next deliveries of a selection, some thousand, as far as it makes sense
+/// for them; none: there are no more. Nothing takes the place of a wish to end a delivery. A dry
+/// run only counts.
+pub(in crate::queue) async fn step(
+    conn: &mut PgConnection,
+    of: &Selection,
+    wish: &Wish<'_>,
+    after: (i16, Uuid),
+    dry_run: bool,
+) -> Result<Option<Step>> {
+    let bound = |at| Id::<id::Delivery>::lower_bound(at).uuid();
+    let row = sqlx::query!(
+        r#"WITH page AS MATERIALIZED (
+             SELECT q.shard, q.delivery_id
+             FROM queue AS q
+             JOIN messages AS m ON m.account_id = q.account_id
+               AND m.message_id = (left(q.delivery_id::text, 33) || '000')::uuid
+             LEFT JOIN queue_wishes AS w ON w.shard = q.shard AND w.delivery_id = q.delivery_id
+             WHERE (q.shard, q.delivery_id) > ($1, $2)
+               AND ($3::uuid IS NULL OR q.account_id = $3)
+               AND ($4::text IS NULL OR lower(m.mail_from) = $4)
+               AND ($5::text IS NULL OR lower(q.recipient) = $5)
+               AND ($6::text IS NULL OR lower(split_part(m.mail_from, '@', -1)) = $6)
+               AND ($7::text IS NULL OR lower(split_part(q.recipient, '@', -1)) = $7)
+               AND ($8::text IS NULL OR q.status = $8)
+               AND ($9::text IS NULL OR m.tags::jsonb ? $9)
+               AND ($10::uuid IS NULL OR q.delivery_id >= $10)
+               AND ($11::uuid IS NULL OR q.delivery_id < $11)
+               AND queue_wish_fits($12, q.status, q.attempts, w.action)
+             ORDER BY q.shard, q.delivery_id LIMIT $13
+         ), asked AS (
+             INSERT INTO queue_wishes (shard, delivery_id, action, at, reason)
+             SELECT shard, delivery_id, $12, $14, $15 FROM page WHERE NOT $16
+             ORDER BY delivery_id
+             ON CONFLICT (shard, delivery_id) DO UPDATE
+                 SET action = excluded.action, at = excluded.at, reason = excluded.reason
+                 WHERE queue_wishes.action NOT IN ('cancel', 'fail')
+         )
+         SELECT shard, delivery_id, count(*) OVER () AS "count!" FROM page
+         ORDER BY shard DESC, delivery_id DESC LIMIT 1"#,
+        after.0,
+        after.1,
+        of.account.map(Id::uuid) as Option<Uuid>,
+        of.sender,
+        of.recipient,
+        of.sender_domain,
+        of.recipient_domain,
+        of.status,
+        of.tag,
+        of.since.map(bound) as Option<Uuid>,
+        of.until.map(bound) as Option<Uuid>,
+        wish.action,
+        STEP,
+        wish.at,
+        wish.reason,
+        dry_run
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Step { last: (row.shard, row.delivery_id), count: row.count }))
 }
 
 /// When the first delivery of a message expires that waits.
@@ -77,7 +163,7 @@ pub(super) async fn first_expiry(
 }
 
 /// Tells all nodes, when the transaction commits.
-pub(super) async fn tell(conn: &mut PgConnection) -> Result<()> {
+pub(in crate::queue) async fn tell(conn: &mut PgConnection) -> Result<()> {
     sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).fetch_one(conn).await?;
     Ok(())
 }

@@ -1,0 +1,170 @@
+//! `POST /v1/queue/bulk`: changing many deliveries that wait.
+
+use axum::Json;
+use posthouse_core::{
+    Cx, Error, FieldError, Scope,
+    queue::{self, Action, Bulk, BulkDone, BulkFilter},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    fields::Time,
+    queue_holds::{domain, lower, read_scope},
+};
+use crate::{
+    answer::Replayed,
+    extract::{Create, Input, Object},
+    problem::ApiResult,
+    state::ApiState,
+};
+
+pub(crate) fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(change_queue))
+}
+
+/// Which deliveries are meant: those that wait and match everything that is given.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct QueueSelection {
+    /// `account` for deliveries of the caller's account, or `all` for those of all accounts, which
+    /// needs `admin:write`; `account` by default.
+    scope: Option<String>,
+    /// With this reverse-path.
+    sender: Option<String>,
+    /// To this address.
+    recipient: Option<String>,
+    /// With a reverse-path in this domain.
+    sender_domain: Option<String>,
+    /// To an address in this domain.
+    recipient_domain: Option<String>,
+    /// `scheduled`, `queued`, `deferred` or `on_hold`.
+    status: Option<String>,
+    /// Of messages with this tag.
+    tag: Option<String>,
+    /// Taken at or after this time.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<Time>,
+    /// Taken before this time.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Time>,
+}
+
+impl QueueSelection {
+    fn read(self, faults: &mut Vec<FieldError>) -> BulkFilter {
+        let waits =
+            |status: &String| ["scheduled", "queued", "deferred", "on_hold"].contains(&&**status);
+        if self.status.as_ref().is_some_and(|status| !waits(status)) {
+            let detail = "expected one of scheduled, queued, deferred and on_hold";
+            faults.push(FieldError::new("/filter/status", "invalid_value", detail));
+        }
+        if self.tag.as_deref().is_some_and(|tag| tag.contains('\0')) {
+            let detail = "NUL is not allowed";
+            faults.push(FieldError::new("/filter/tag", "control_character", detail));
+        }
+        let at = |name| format!("/filter/{name}");
+        BulkFilter {
+            sender: lower(self.sender.as_deref(), &at("sender"), faults),
+            recipient: lower(self.recipient.as_deref(), &at("recipient"), faults),
+            sender_domain: domain(self.sender_domain.as_deref(), &at("sender_domain"), faults),
+            recipient_domain: domain(
+                self.recipient_domain.as_deref(),
+                &at("recipient_domain"),
+                faults,
+            ),
+            status: self.status,
+            tag: self.tag,
+            since: self.since.map(|time| time.0),
+            until: self.until.map(|time| time.0),
+        }
+    }
+}
+
+/// A change of many deliveries.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = QueueBulk, example = json!({
+    "filter": {"recipient_domain": "example.net"}, "action": "retry", "dry_run": true,
+}))]
+pub(crate) struct QueueBulkBody {
+    /// Which deliveries; an empty object for all of the account.
+    #[schema(value_type = QueueSelection)]
+    filter: Object<QueueSelection>,
+    /// `cancel`, `fail`, `hold`, `release` or `retry`.
+    action: String,
+    /// Only count what would be changed; false by default.
+    dry_run: Option<bool>,
+}
+
+/// What was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct QueueBulkResult {
+    /// Deliveries that the action makes sense for. They are changed now or soon; those that are
+    /// being attempted after that, unless they end with it.
+    #[schema(example = 1200)]
+    matched: i64,
+    /// Nothing was changed.
+    #[schema(example = true)]
+    dry_run: bool,
+}
+
+impl From<BulkDone> for QueueBulkResult {
+    fn from(done: BulkDone) -> Self {
+        Self { matched: done.matched, dry_run: done.dry_run }
+    }
+}
+
+impl QueueBulkBody {
+    fn read(self) -> (Bulk, Vec<FieldError>) {
+        let mut faults = Vec::new();
+        let Object(selection) = self.filter;
+        let scope = read_scope(selection.scope.as_deref(), "/filter/scope", &mut faults);
+        let filter = selection.read(&mut faults);
+        let action = self.action.parse().unwrap_or_else(|()| {
+            let detail = "expected one of cancel, fail, hold, release and retry";
+            faults.push(FieldError::new("/action", "invalid_value", detail));
+            Action::Hold
+        });
+        (Bulk { scope, filter, action, dry_run: self.dry_run.unwrap_or(false) }, faults)
+    }
+}
+
+impl Input for QueueBulkBody {
+    fn require(cx: &Cx) -> Result<(), Error> {
+        cx.require(Scope::QueueWrite)
+    }
+
+    fn faults(self, _: &Cx) -> Vec<FieldError> {
+        self.read().1
+    }
+}
+
+/// Change many deliveries
+///
+/// Cancels, fails, holds, releases or retries all deliveries that wait and match the filter, however
+/// many; each as if it had been asked for alone, with its event. Deliveries that the action makes no
+/// sense for are not counted.
+#[utoipa::path(post, path = "/queue/bulk", tag = "queue", request_body = QueueBulkBody,
+    security(("api_key" = ["queue:write"])),
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "Makes the request safe to repeat: 1 to 255 printable ASCII characters.")),
+    responses((status = 200, description = "How many", body = QueueBulkResult)))]
+async fn change_queue(
+    Create { cx, body }: Create<QueueBulkBody>,
+) -> ApiResult<(Replayed, Json<QueueBulkResult>)> {
+    let (bulk, faults) = body.read();
+    Error::unless_empty(faults)?;
+    let done = queue::change_many(&cx, bulk).await?;
+    Ok((Replayed(done.replayed), Json(done.value.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_of_a_body_is_read_whatever_is_wrong() {
+        crate::extract::survives_wrong_types::<QueueBulkBody>();
+    }
+}
