@@ -78,7 +78,7 @@ pub struct Mail {
     pub automated: bool,
     /// A delivery report.
     pub dsn: bool,
-    /// The message of ours that it answers or reports about.
+    /// The message of ours that it answers or reports about; of a copy in Sent, the message itself.
     pub refers_to: Option<Id<Message>>,
     /// When it came in.
     pub received_at: OffsetDateTime,

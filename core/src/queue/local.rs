@@ -6,6 +6,7 @@ use posthouse_mail::address::Address;
 use super::{Entry, complete::Result as Verdict, store::Message};
 use crate::{
     blobs::Body,
+    bounces,
     error::{Code, Error, Result},
     id::{Account, Id},
     mails::{self, NewMail, Origin, Reception},
@@ -73,6 +74,10 @@ pub(crate) async fn new_mail(
     let prefix = Bytes::from([fields.as_bytes(), &message.prefix].concat());
     let Arrived { bytes, memory } = body.load(platform.memory(), COPIES).await?;
     let parsed = mails::parse(&bytes).await?;
+    // Nobody here sends reports: it can only be an answer.
+    let to = Address::parse(&entry.recipient).map_err(Error::internal)?;
+    let answer = bounces::Mail { account, to: &to, parsed: &parsed, report: None };
+    let refers_to = bounces::find(platform, answer).await?.message;
     let blob = platform.blobs().prepare(account, bytes).await?;
     let reception = Reception {
         mail_from: message.mail_from.to_string(),
@@ -83,6 +88,6 @@ pub(crate) async fn new_mail(
     };
     let origin = Origin::Received(reception);
     let mut mail = NewMail::new(origin, prefix, parsed, blob, platform.now());
-    mail.refers_to = (account == message.account).then_some(message.id);
+    mail.refers_to = refers_to;
     Ok((mail, memory))
 }

@@ -2,6 +2,7 @@
 
 use posthouse_tests::app::App;
 use reqwest::Method;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn mail_between_accounts_here_needs_no_dns() {
@@ -17,6 +18,21 @@ async fn mail_between_accounts_here_needs_no_dns() {
     assert_eq!(mail["reception"]["rcpt_to"], "bob+tag@example.test");
     assert_eq!(mail["reception"]["mail_from"], "alice@example.test");
     assert!(alice.inbox().await.is_empty());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_of_a_neighbour_refers_to_what_it_answers() {
+    let app = App::test().start().await;
+    let alice = app.account("alice@example.test").await;
+    let bob = app.account("bob@example.test").await;
+    let message = alice.send(&["bob@example.test"], "Neighbour").await;
+    let mail = bob.wait_for_mail("Neighbour").await;
+    assert_eq!(mail["refers_to"], Value::Null, "it answers nothing");
+    let path = format!("/v1/mail/{}/reply", mail["id"].as_str().unwrap());
+    bob.http.post(&path, json!({"text": "Yes."})).await.expect(202);
+    let answer = alice.wait_for_mail("Re: Neighbour").await;
+    assert_eq!(answer["refers_to"], message["id"]);
     app.stop().await;
 }
 
