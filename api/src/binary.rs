@@ -18,6 +18,7 @@ use hyper::body::{Frame, SizeHint};
 use posthouse_core::{
     Error,
     blobs::{Body, Pieces},
+    mails::Part,
 };
 
 use crate::problem::{ApiResult, HttpCode, Problem};
@@ -35,6 +36,12 @@ pub(crate) struct Binary {
 }
 
 impl Binary {
+    /// A part that was found at `path`: digits and dots, then.
+    pub(crate) fn part(tag: String, path: &str, part: Part) -> Self {
+        let filename = part.filename.unwrap_or_else(|| format!("part-{path}"));
+        Self { tag, content_type: part.content_type, filename, content: part.content }
+    }
+
     /// The answer to a request with these header fields.
     pub(crate) fn answer(self, request: &HeaderMap) -> ApiResult<Response> {
         let tag = format!("\"{}\"", self.tag);

@@ -126,8 +126,13 @@ fn header_fields(operation: &mut Operation, place: &Place<'_>) {
 }
 
 /// Paths of what people edit: `ETag` with what is shown, `If-Match` with what changes it.
-const EDITED: [&str; 4] =
-    ["/v1/account", "/v1/accounts/{id}", "/v1/api-keys/{id}", "/v1/domains/{id}"];
+const EDITED: [&str; 5] = [
+    "/v1/account",
+    "/v1/accounts/{id}",
+    "/v1/api-keys/{id}",
+    "/v1/domains/{id}",
+    "/v1/webhooks/{id}",
+];
 
 fn conditions(operation: &mut Operation, place: &Place<'_>) {
     if !EDITED.contains(&place.path) {
@@ -185,7 +190,7 @@ fn answers(operation: &mut Operation, place: &Place<'_>) {
     if place.method == "delete" && needs_credential(operation) {
         statuses.push("409");
     }
-    if place.path.ends_with("/raw") && place.method == "get" || place.path.contains("/parts/") {
+    if place.path.ends_with("/raw") && place.method == "get" || place.path.ends_with("/{path}") {
         statuses.push("416");
     }
     statuses.extend(mail_answers(operation, place));

@@ -194,12 +194,5 @@ async fn download_mail_part(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let part = mails::part(&cx, mail, &path).await?;
-    let binary = Binary {
-        // Found parts have paths of digits and dots.
-        tag: format!("{mail}/{path}"),
-        content_type: part.content_type,
-        filename: part.filename.unwrap_or_else(|| format!("part-{path}")),
-        content: part.content,
-    };
-    binary.answer(&headers)
+    Binary::part(format!("{mail}/{path}"), &path, part).answer(&headers)
 }

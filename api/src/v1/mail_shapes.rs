@@ -27,7 +27,8 @@ impl From<EmailAddress> for MailAddress {
 /// A file of a mail.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MailAttachment {
-    /// Place in the structure: `GET /v1/mail/{id}/parts/{path}`.
+    /// Place in the structure: `GET /v1/mail/{id}/parts/{path}`, or
+    /// `GET /v1/messages/{id}/attachments/{path}`.
     #[schema(example = "2")]
     path: String,
     /// File name, if the message gives one.
@@ -163,7 +164,7 @@ impl From<mails::Mail> for Mail {
     }
 }
 
-fn addresses(addresses: Vec<EmailAddress>) -> Vec<MailAddress> {
+pub(crate) fn addresses(addresses: Vec<EmailAddress>) -> Vec<MailAddress> {
     addresses.into_iter().map(Into::into).collect()
 }
 

@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::fields::{PageParams, present};
 use crate::{
-    answer::{List, New},
+    answer::{Edited, List, New},
     extract::{Caller, Change, Create, Input, Params, PathId, idempotency_key},
     problem::ApiResult,
     state::ApiState,
@@ -306,8 +306,8 @@ async fn create_webhook(
 async fn get_webhook(
     Caller(cx): Caller,
     PathId(webhook): PathId<id::Webhook>,
-) -> ApiResult<Json<Webhook>> {
-    Ok(Json(webhooks::find(&cx, webhook).await?.into()))
+) -> ApiResult<Edited<Webhook>> {
+    Ok(Edited::of(webhooks::find(&cx, webhook).await?))
 }
 
 /// Change a webhook endpoint
@@ -320,8 +320,8 @@ async fn get_webhook(
     responses((status = 200, description = "The endpoint as it is now", body = Webhook)))]
 async fn update_webhook(
     Change { cx, id, patch }: Change<id::Webhook, WebhookPatchBody>,
-) -> ApiResult<Json<Webhook>> {
-    Ok(Json(webhooks::update(&cx, id, patch.into()).await?.into()))
+) -> ApiResult<Edited<Webhook>> {
+    Ok(Edited::of(webhooks::update(&cx, id, patch.into()).await?))
 }
 
 /// Delete a webhook endpoint

@@ -252,9 +252,12 @@ fn ten_times_the_input_takes_about_ten_times_as_long() {
     for (start, unit) in floods {
         let input =
             |size: usize| [start.as_bytes(), &unit.as_bytes().repeat(size / unit.len())].concat();
-        let small = time_of(&input(30_000), all).max(Duration::from_millis(2));
-        let large = time_of(&input(300_000), all);
-        assert!(large < small * 30, "{start:?} {unit:?}: {small:?} then {large:?}");
+        let ratio = || {
+            let small = time_of(&input(30_000), all).max(Duration::from_millis(2));
+            time_of(&input(300_000), all).as_secs_f64() / small.as_secs_f64()
+        };
+        // Others may have had the processor meanwhile; what takes the square takes it each time.
+        assert!((0..4).any(|_| ratio() < 30.0), "{start:?} {unit:?}");
     }
 }
 

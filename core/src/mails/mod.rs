@@ -20,6 +20,7 @@ pub use change::{
 };
 pub use changes::{Changed, Changes, changes, newest_modseq, wait};
 pub(crate) use deliver::{NewMail, Origin, Reception, deliver_in, parse};
+pub(crate) use read::decoded;
 pub use read::{Part, find, list, part, raw};
 pub use show::{ShownHeader, ShownHtml, headers, html, text};
 

@@ -95,8 +95,13 @@ pub async fn part(cx: &Cx, mail: Id<id::Mail>, path: &str) -> Result<Part> {
     let (octets, content) = octets(cx, mail).await?;
     let part = parse::find_part(&content.structure.0, path).cloned();
     let part = part.ok_or(Error::NotFound("part of this mail"))?;
+    decoded(cx, &octets, part).await
+}
+
+/// A part of a message, as it was before it was transferred.
+pub(crate) async fn decoded(cx: &Cx, octets: &Body, part: parse::Part) -> Result<Part> {
     let (content_type, filename) = (part.content_type.clone(), part.filename.clone());
-    let raw = raw_part(&octets, &part, usize::MAX);
+    let raw = raw_part(octets, &part, usize::MAX);
     if parse::is_as_transferred(&part) {
         return Ok(Part { content_type, filename, content: raw });
     }

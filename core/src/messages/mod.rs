@@ -1,6 +1,7 @@
 //! Outgoing messages: taking them, and looking at what became of them.
 
 mod batch;
+mod content;
 mod prepare;
 mod read;
 mod redact;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub use batch::{MAX_BATCH, Outcome, Refusal, RefusedField, batch_faults, submit_batch};
+pub use content::{attachment, content};
 pub(crate) use prepare::CORES;
 pub use prepare::check::faults;
 pub use read::{deliveries, find, list, raw};

@@ -46,7 +46,7 @@ pub async fn find(cx: &Cx, webhook: Id<id::Webhook>) -> Result<Webhook> {
 /// still has the events.
 ///
 /// # Errors
-/// `Forbidden`, `NotFound`, `InvalidInput`.
+/// `Forbidden`, `NotFound`, `InvalidInput`, `PreconditionFailed`.
 pub async fn update(cx: &Cx, webhook: Id<id::Webhook>, patch: WebhookPatch) -> Result<Webhook> {
     cx.require(Scope::WebhooksWrite)?;
     let mut tx = cx.begin("webhooks.update").await?;
@@ -54,6 +54,7 @@ pub async fn update(cx: &Cx, webhook: Id<id::Webhook>, patch: WebhookPatch) -> R
     store::lock_cursor(tx.conn(), webhook).await?;
     let found = store::find(tx.conn(), vault, cx.account(), webhook).await?;
     let mut changed = found.ok_or(NOT_FOUND)?;
+    cx.require_version(&changed)?;
     let was_enabled = changed.enabled;
     apply(cx, &mut changed, patch)?;
     changed.updated_at = time_of_change(cx, &changed);
@@ -177,11 +178,16 @@ fn emit(tx: &mut Tx, cx: &Cx, webhook: &Webhook, kind: EventKind, reason: &str) 
 /// Deletes an endpoint with its history. Requests in progress are broken off.
 ///
 /// # Errors
-/// `Forbidden`, `NotFound`.
+/// `Forbidden`, `NotFound`, `PreconditionFailed`.
 pub async fn delete(cx: &Cx, webhook: Id<id::Webhook>) -> Result<()> {
     cx.require(Scope::WebhooksWrite)?;
     let mut tx = cx.begin("webhooks.delete").await?;
     store::lock_cursor(tx.conn(), webhook).await?;
+    if cx.is_conditional() {
+        let vault = cx.platform().vault();
+        let found = store::find(tx.conn(), vault, cx.account(), webhook).await?;
+        cx.require_version(&found.ok_or(NOT_FOUND)?)?;
+    }
     if !store::delete(tx.conn(), cx.account(), webhook).await? {
         return Err(NOT_FOUND);
     }

@@ -69,6 +69,7 @@ export type {
   ListHold,
   ListLoginAttempt,
   ListMail,
+  ListMailAttachment,
   ListMailbox,
   ListMessage,
   ListSandboxMessage,
@@ -109,6 +110,7 @@ export type {
   Message,
   MessageAcceptedEvent,
   MessageBatch,
+  MessageContent,
   MessageEventData,
   MessageEventDelivery,
   MessagePatch,
@@ -1002,6 +1004,28 @@ export class MessagesResource extends Resource {
   }
 
   /**
+   * List attachments of a message
+   *
+   * Its files, in their order; always the whole list.
+   *
+   * Scope: `messages:read`.
+   */
+  listAttachments(id: string, options?: RequestOptions): Pages<t.MailAttachment> {
+    return this.api.pages<t.MailAttachment>({ method: 'GET', path: `/v1/messages/${encodeURIComponent(id)}/attachments` }, options);
+  }
+
+  /**
+   * Download an attachment of a message
+   *
+   * Decoded. Always as a download, never to be shown by a browser.
+   *
+   * Scope: `messages:read`.
+   */
+  downloadAttachment(id: string, path: string, options?: RequestOptions): Promise<Response> {
+    return this.api.download({ method: 'GET', path: `/v1/messages/${encodeURIComponent(id)}/attachments/${encodeURIComponent(path)}` }, options);
+  }
+
+  /**
    * Cancel a message
    *
    * Deliveries that wait end as `canceled`, without a report to the sender and with the event
@@ -1013,6 +1037,17 @@ export class MessagesResource extends Resource {
    */
   cancel(id: string, options?: RequestOptions): Promise<t.ListDelivery> {
     return this.api.call<t.ListDelivery>({ method: 'POST', path: `/v1/messages/${encodeURIComponent(id)}/cancel` }, options);
+  }
+
+  /**
+   * Get the content of a message
+   *
+   * Its fields, text and files, as its recipients get them; 404 once it was erased.
+   *
+   * Scope: `messages:read`.
+   */
+  getContent(id: string, options?: RequestOptions): Promise<t.MessageContent> {
+    return this.api.call<t.MessageContent>({ method: 'GET', path: `/v1/messages/${encodeURIComponent(id)}/content` }, options);
   }
 
   /**
@@ -1656,7 +1691,7 @@ export class WebhooksResource extends Resource {
    *
    * Scope: `webhooks:write`.
    */
-  delete(id: string, options?: RequestOptions): Promise<void> {
+  delete(id: string, options?: ChangeOptions): Promise<void> {
     return this.api.call<void>({ method: 'DELETE', path: `/v1/webhooks/${encodeURIComponent(id)}` }, options);
   }
 
@@ -1668,7 +1703,7 @@ export class WebhooksResource extends Resource {
    *
    * Scope: `webhooks:write`.
    */
-  update(id: string, body: t.WebhookPatch, options?: RequestOptions): Promise<t.Webhook> {
+  update(id: string, body: t.WebhookPatch, options?: ChangeOptions): Promise<t.Webhook> {
     return this.api.call<t.Webhook>({ method: 'PATCH', path: `/v1/webhooks/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
   }
 

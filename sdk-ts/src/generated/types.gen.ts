@@ -1694,6 +1694,32 @@ export type ListMail = {
 /**
  * A part of a list.
  */
+export type ListMailAttachment = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<MailAttachment>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
 export type ListMailbox = {
     /**
      * Always `list`.
@@ -2158,7 +2184,8 @@ export type MailAddress = {
  */
 export type MailAttachment = {
     /**
-     * Place in the structure: `GET /v1/mail/{id}/parts/{path}`.
+     * Place in the structure: `GET /v1/mail/{id}/parts/{path}`, or
+     * `GET /v1/messages/{id}/attachments/{path}`.
      */
     path: string;
     /**
@@ -3037,6 +3064,64 @@ export type MessageBatch = {
      * touch the others.
      */
     messages: Array<NewMessage>;
+};
+
+/**
+ * What a message says, as its recipients get it.
+ */
+export type MessageContent = {
+    /**
+     * Header field Message-ID, with angle brackets.
+     */
+    message_id?: string | null;
+    /**
+     * Subject, decoded.
+     */
+    subject?: string | null;
+    /**
+     * Header field From.
+     */
+    from: Array<MailAddress>;
+    /**
+     * Header field Sender.
+     */
+    sender: Array<MailAddress>;
+    /**
+     * Header field Reply-To.
+     */
+    reply_to: Array<MailAddress>;
+    /**
+     * Header field To.
+     */
+    to: Array<MailAddress>;
+    /**
+     * Header field Cc.
+     */
+    cc: Array<MailAddress>;
+    /**
+     * Message-IDs of In-Reply-To.
+     */
+    in_reply_to: Array<string>;
+    /**
+     * Message-IDs of References.
+     */
+    references: Array<string>;
+    /**
+     * Header field Date.
+     */
+    sent_at?: string | null;
+    /**
+     * First plain text; the beginning of a very large one.
+     */
+    text?: string | null;
+    /**
+     * First HTML, as it is: do not show it without making it harmless.
+     */
+    html?: string | null;
+    /**
+     * Files.
+     */
+    attachments: Array<MailAttachment>;
 };
 
 /**
@@ -9821,6 +9906,126 @@ export type UpdateMessageResponses = {
 
 export type UpdateMessageResponse = UpdateMessageResponses[keyof UpdateMessageResponses];
 
+export type ListMessageAttachmentsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Message
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/messages/{id}/attachments';
+};
+
+export type ListMessageAttachmentsErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListMessageAttachmentsError = ListMessageAttachmentsErrors[keyof ListMessageAttachmentsErrors];
+
+export type ListMessageAttachmentsResponses = {
+    /**
+     * All files
+     */
+    200: ListMailAttachment;
+};
+
+export type ListMessageAttachmentsResponse = ListMessageAttachmentsResponses[keyof ListMessageAttachmentsResponses];
+
+export type DownloadMessageAttachmentData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Message
+         */
+        id: string;
+        /**
+         * `path` of the attachment
+         */
+        path: string;
+    };
+    query?: never;
+    url: '/v1/messages/{id}/attachments/{path}';
+};
+
+export type DownloadMessageAttachmentErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * The range is outside of the content.
+     */
+    416: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type DownloadMessageAttachmentError = DownloadMessageAttachmentErrors[keyof DownloadMessageAttachmentErrors];
+
+export type DownloadMessageAttachmentResponses = {
+    /**
+     * The file
+     */
+    200: Array<number>;
+};
+
+export type DownloadMessageAttachmentResponse = DownloadMessageAttachmentResponses[keyof DownloadMessageAttachmentResponses];
+
 export type CancelMessageData = {
     body?: never;
     headers?: {
@@ -9936,6 +10141,62 @@ export type RedactMessageResponses = {
 };
 
 export type RedactMessageResponse = RedactMessageResponses[keyof RedactMessageResponses];
+
+export type GetMessageContentData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Message
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/messages/{id}/content';
+};
+
+export type GetMessageContentErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetMessageContentError = GetMessageContentErrors[keyof GetMessageContentErrors];
+
+export type GetMessageContentResponses = {
+    /**
+     * What it says
+     */
+    200: MessageContent;
+};
+
+export type GetMessageContentResponse = GetMessageContentResponses[keyof GetMessageContentResponses];
 
 export type ListMessageDeliveriesData = {
     body?: never;
@@ -12878,6 +13139,10 @@ export type DeleteWebhookData = {
          * The account to act for, `acc_…`: for administrators with `admin:write`.
          */
         'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
     };
     path: {
         /**
@@ -12906,6 +13171,10 @@ export type DeleteWebhookErrors = {
      * In conflict with what is there, or in progress.
      */
     409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
     /**
      * Too many requests; see `Retry-After`.
      */
@@ -12994,6 +13263,10 @@ export type UpdateWebhookData = {
          * The account to act for, `acc_…`: for administrators with `admin:write`.
          */
         'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
     };
     path: {
         /**
@@ -13026,6 +13299,10 @@ export type UpdateWebhookErrors = {
      * In conflict with what is there, or in progress.
      */
     409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
     /**
      * The request or the message is too large.
      */

@@ -17,7 +17,10 @@ async fn what_has_changed_since_is_not_changed_again() {
     app.domain("empty.test").await;
     let domain = app.admin().get("/v1/domains").await.expect(200)["data"][0]["id"].clone();
     let key = alice.http.get("/v1/api-keys").await.expect(200)["data"][0]["id"].clone();
+    let webhook = json!({"url": "http://127.0.0.1:9/", "event_types": ["*"]});
+    let webhook = app.admin().post("/v1/webhooks", webhook).await.expect(201).id();
     for (path, change) in [
+        (format!("/v1/webhooks/{webhook}"), json!({"description": "new"})),
         (format!("/v1/domains/{}", domain.as_str().unwrap()), json!({"description": "new"})),
         (format!("/v1/api-keys/{}", key.as_str().unwrap()), json!({"name": "new"})),
         (format!("/v1/accounts/{}", alice.account_id), json!({"full_name": "new"})),

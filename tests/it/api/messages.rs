@@ -166,3 +166,40 @@ async fn parts_of_mail_are_downloads() {
     }
     app.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_message_says_and_its_files_are_read() {
+    let app = App::test().sandbox().start().await;
+    let alice = app.account("alice@example.test").await;
+    let message = json!({
+        "to": "Bob Ö <bob@remote.test>", "bcc": "eve@remote.test", "subject": "Grüße",
+        "text": "See", "html": "<p>See</p>",
+        "attachments": [{"filename": "ä.txt", "content_type": "text/plain", "content": "SGVsbG8="}],
+    });
+    let path = format!("/v1/messages/{}", alice.post_message(message).await.expect(202).id());
+    let content = alice.http.get(&format!("{path}/content")).await.expect(200);
+    assert_eq!((&content["subject"], &content["text"]), (&json!("Grüße"), &json!("See")));
+    assert_eq!(content["html"], "<p>See</p>");
+    assert_eq!(content["to"], json!([{"name": "Bob Ö", "email": "bob@remote.test"}]));
+    assert!(!content.text().contains("eve@"), "nobody is told of her");
+    let files = alice.http.all(&format!("{path}/attachments")).await;
+    assert_eq!(json!(files), content["attachments"]);
+    assert_eq!((&files[0]["filename"], &files[0]["size_bytes"]), (&json!("ä.txt"), &json!(5)));
+    let file = format!("{path}/attachments/{}", files[0]["path"].as_str().unwrap());
+    let whole = alice.http.get(&file).await.expect(200);
+    assert_eq!(
+        (whole.text().as_str(), whole.header("content-type")),
+        ("Hello", Some("text/plain"))
+    );
+    let tag = whole.header("etag").unwrap();
+    let known = alice.http.request(Method::GET, &file).header("If-None-Match", tag);
+    known.send().await.expect(304);
+    let range = alice.http.request(Method::GET, &file).header("Range", "bytes=1-2");
+    assert_eq!(range.send().await.expect(206).text(), "el");
+    // Part 1 is the text: no file.
+    for missing in ["1", "9", "x", "%2e%2e"] {
+        let answer = alice.http.get(&format!("{path}/attachments/{missing}")).await;
+        answer.expect_problem(404, "not_found");
+    }
+    app.stop().await;
+}

@@ -3,6 +3,7 @@
 mod address;
 mod answer;
 mod batch;
+mod content;
 mod control;
 mod draft;
 mod input;
@@ -36,7 +37,9 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(control::hold_message))
         .routes(routes!(control::release_message))
         .routes(routes!(control::retry_message))
-        .routes(routes!(control::redact_message))
+        .routes(routes!(content::get_message_content, control::redact_message))
+        .routes(routes!(content::list_message_attachments))
+        .routes(routes!(content::download_message_attachment))
         .routes(routes!(resend::resend_message))
         .routes(routes!(read::list_message_deliveries))
         .routes(routes!(read::list_message_events))
