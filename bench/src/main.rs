@@ -30,6 +30,8 @@ use crate::scenarios::{Bench, Plan};
 enum Mode {
     /// Accepting and delivering.
     Mail,
+    /// Delivering alone, with each kind of signature.
+    Deliver,
     /// Telling webhook endpoints.
     Webhooks,
 }
@@ -118,6 +120,7 @@ async fn run(options: &Options) -> Result<()> {
     let measured = async {
         match options.mode {
             Mode::Mail => Box::pin(bench.run()).await,
+            Mode::Deliver => Box::pin(bench.run_deliver()).await,
             Mode::Webhooks => Box::pin(bench.run_webhooks()).await,
         }
     };

@@ -160,6 +160,15 @@ impl Bench {
         Ok(())
     }
 
+    /// Measures delivering alone.
+    pub(crate) async fn run_deliver(&self) -> Result<()> {
+        self.warm_up().await?;
+        self.deliver("rsa-2048", &self.rsa).await?;
+        self.deliver("ed25519", &self.ed25519).await?;
+        self.deliver("both", &self.both).await?;
+        Ok(())
+    }
+
     /// Measures webhooks; fails when events were not told.
     pub(crate) async fn run_webhooks(&self) -> Result<()> {
         self.warm_up().await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use sqlx::{PgPool, Postgres, SqlSafeStr, pool::PoolConnection};
 use time::OffsetDateTime;
 
 use crate::{
@@ -188,6 +188,16 @@ impl Platform {
     pub(crate) async fn begin(&self, name: &'static str) -> Result<Tx> {
         tracing::trace!(name, "begin");
         Ok(Tx::new(self.0.pool.begin().await?, self.clone()))
+    }
+
+    /// The same with a statement that begins it: what comes after BEGIN costs no round trip.
+    pub(crate) async fn begin_with(
+        &self,
+        name: &'static str,
+        statement: impl SqlSafeStr,
+    ) -> Result<Tx> {
+        tracing::trace!(name, "begin");
+        Ok(Tx::new(self.0.pool.begin_with(statement).await?, self.clone()))
     }
 
     /// Whether the database answers; for readiness.

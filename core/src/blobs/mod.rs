@@ -10,13 +10,15 @@ mod read;
 pub(crate) mod store;
 mod unpack;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{cell::RefCell, path::PathBuf, sync::Arc};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use object_store::{
     ObjectStore, ObjectStoreExt as _, PutPayload, aws::AmazonS3Builder, path::Path,
 };
+
+use zstd::bulk::Compressor;
 
 pub use body::{Body, PIECE, Pieces};
 pub(crate) use read::Stored;
@@ -181,12 +183,19 @@ fn object_name(account: Id<Account>, hash: &[u8; 32], compressed: bool) -> Strin
     format!("{account}/{fan_out}/{hash}-{unique:08x}{ending}")
 }
 
+thread_local! {
+    /// Making one asks the processor what it can do, which costs more than packing a small message
+    /// where a hypervisor answers.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(1).ok());
+}
+
 /// The compressed form of `bytes` when that is at least a tenth smaller.
 fn compressed(bytes: &[u8]) -> Option<Vec<u8>> {
     if bytes.len() < COMPRESS_FROM {
         return None;
     }
-    let compressed = zstd::bulk::compress(bytes, 1).ok();
+    let compressed =
+        COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut()?.compress(bytes).ok());
     compressed.filter(|compressed| compressed.len() < bytes.len() / 10 * 9)
 }
 

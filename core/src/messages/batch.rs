@@ -1,8 +1,11 @@
 //! Many messages in one request: each is taken or refused for itself, and all that are taken are
 //! committed together with the answer for replay.
 
+use std::{iter, sync::Arc};
+
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     NewMessage, Submission,
@@ -20,8 +23,10 @@ use crate::{
 /// Most messages of one request.
 pub const MAX_BATCH: usize = 500;
 
-/// Messages of one request that are worked on at a time: a few for each core.
-const AT_ONCE: usize = 16;
+/// Messages of one request that are worked on by one task.
+const GROUP: usize = 25;
+/// Such tasks at a time: a request does not take all cores of a larger machine.
+const GROUPS_AT_ONCE: usize = 4;
 
 /// Why one message of several is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,8 +103,7 @@ pub async fn submit_batch(
         Begin::Fresh(slot) => slot,
     };
     let known = Known::load(cx, messages.iter().flatten()).await?;
-    let items = stream::iter(messages).map(|message| work_on(cx, message, &known));
-    let items: Vec<Item> = items.buffered(AT_ONCE).try_collect().await?;
+    let items = work_on_all(cx, messages, known).await?;
     let mut outcomes = Vec::with_capacity(items.len());
     let mut group = Vec::new();
     for item in items {
@@ -134,6 +138,33 @@ pub fn batch_faults(messages: usize) -> Vec<FieldError> {
         faults.push(FieldError::new("/messages", "out_of_range", detail));
     }
     faults
+}
+
+/// Works on the messages in groups, a few at a time.
+async fn work_on_all(
+    cx: &Cx,
+    messages: Vec<Result<NewMessage, Refusal>>,
+    known: Known,
+) -> Result<Vec<Item>> {
+    let known = Arc::new(known);
+    let mut messages = messages.into_iter();
+    let groups = iter::from_fn(|| {
+        let group: Vec<_> = messages.by_ref().take(GROUP).collect();
+        (!group.is_empty()).then_some(group)
+    });
+    let tasks = stream::iter(groups).map(|group| {
+        let (cx, known) = (cx.clone(), Arc::clone(&known));
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let items = stream::iter(group).then(|message| work_on(&cx, message, &known));
+            items.try_collect::<Vec<Item>>().await
+        }))
+    });
+    let groups: Vec<Vec<Item>> = tasks
+        .buffered(GROUPS_AT_ONCE)
+        .map(|done| done.map_err(Error::internal).and_then(|items| items))
+        .try_collect()
+        .await?;
+    Ok(groups.into_iter().flatten().collect())
 }
 
 async fn work_on(cx: &Cx, message: Result<NewMessage, Refusal>, known: &Known) -> Result<Item> {

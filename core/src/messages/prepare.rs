@@ -13,7 +13,8 @@ use std::{
 use bytes::Bytes;
 use posthouse_mail::{
     address::Address,
-    dkim, message as raw_message,
+    dkim::{self, Algorithm},
+    message as raw_message,
     received::{Protocol as With, ReceivedInput, received_line},
 };
 use serde_json::value::RawValue;
@@ -181,22 +182,44 @@ fn add_fields(
     Ok(())
 }
 
-/// Composes and signs on a thread of its own, as many at a time as there are cores.
+/// Octets of a body that is composed where it is.
+const FINISH_INLINE: usize = 32 * 1024;
+
+/// Composes and signs; what takes a while on a thread of its own, as many at a time as there are
+/// cores.
 async fn finish(
     cx: &Cx,
     job: content::Job,
     content: Content,
     protocol: Protocol,
 ) -> Result<Finished> {
-    let _permit = CORES.acquire().await.map_err(Error::internal)?;
-    let finished = tokio::task::spawn_blocking(move || content::finish(&job, content, &protocol))
-        .await
-        .map_err(Error::internal)??;
+    let finished = if is_quick(&job, &content) {
+        content::finish(&job, content, &protocol)?
+    } else {
+        let _permit = CORES.acquire().await.map_err(Error::internal)?;
+        let work = move || content::finish(&job, content, &protocol);
+        tokio::task::spawn_blocking(work).await.map_err(Error::internal)??
+    };
     let limit = cx.platform().config().message_size_limit;
     if size(&finished) > limit {
         return Err(Error::MessageTooLarge { limit });
     }
     Ok(finished)
+}
+
+/// Whether to compose and sign takes less than to hand it to another thread.
+fn is_quick(job: &content::Job, content: &Content) -> bool {
+    let is_short = match content {
+        Content::Raw(raw) => raw.len() <= FINISH_INLINE,
+        Content::Composed(draft) => {
+            let body = [&draft.text, &draft.html].into_iter().flatten().map(String::len);
+            let has_files = !draft.alternatives.is_empty() || !draft.attachments.is_empty();
+            let people = draft.to.len() + draft.cc.len();
+            !has_files && people <= 50 && body.sum::<usize>() <= FINISH_INLINE
+        }
+    };
+    let ed25519 = |signer: &dkim::Signer| signer.key.algorithm() == Algorithm::Ed25519Sha256;
+    is_short && job.signers.signers.iter().all(ed25519)
 }
 
 fn size(finished: &Finished) -> u64 {

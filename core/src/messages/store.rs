@@ -1,5 +1,7 @@
 //! SQL of messages.
 
+use std::collections::HashSet;
+
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -9,7 +11,47 @@ use crate::{
     error::Result,
     id::{self, Account, Id},
     page::{Keyset, fetch_page},
+    queue::Entry,
+    suppressions,
 };
+
+/// What there is that may concern new deliveries. Rarely anything: then nobody asks further.
+pub(super) struct Concerns {
+    /// An account has limits of sending.
+    pub limits: bool,
+    /// A recipient is on a suppression list, or at a domain that is served here.
+    pub suppressions: bool,
+    /// There is a rule that holds deliveries of an account.
+    pub holds: bool,
+}
+
+pub(super) async fn concerns(conn: &mut PgConnection, entries: &[&mut Entry]) -> Result<Concerns> {
+    let each: Vec<Uuid> = entries.iter().map(|entry| entry.account.uuid()).collect();
+    let accounts: HashSet<Uuid> = each.iter().copied().collect();
+    let accounts: Vec<Uuid> = accounts.into_iter().collect();
+    let (bases, domains) = suppressions::store::elsewhere(entries);
+    let domains: Vec<String> = domains.into_iter().collect();
+    let found = sqlx::query_as!(
+        Concerns,
+        r#"SELECT
+             EXISTS (SELECT 1 FROM account_limits WHERE account_id = ANY($1)
+                 AND (recipients_per_day IS NOT NULL OR new_recipients_per_day IS NOT NULL))
+                 AS "limits!",
+             EXISTS (SELECT 1 FROM domains WHERE name = ANY($2))
+                 OR EXISTS (SELECT 1
+                     FROM unnest($3::uuid[], $4::text[]) AS asked (account_id, base_address)
+                     JOIN suppressions USING (account_id, base_address)) AS "suppressions!",
+             EXISTS (SELECT 1 FROM queue_holds WHERE account_id IS NULL OR account_id = ANY($1))
+                 AS "holds!""#,
+        &accounts,
+        &domains,
+        &each,
+        &bases
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(found)
+}
 
 /// Writes the rows of a batch.
 pub(super) async fn insert(conn: &mut PgConnection, rows: &[&Prepared]) -> Result<()> {

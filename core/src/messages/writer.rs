@@ -200,18 +200,13 @@ impl std::fmt::Display for Chain<'_> {
 /// whose account has sent enough, which are answered and taken out.
 async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> {
     let now = platform.now();
-    let mut tx = platform.begin("messages.write").await?;
+    let mut tx = queue::holds::apply::begin(platform).await?;
     let refused = keep_keys(&mut tx, batch, now).await?;
-    let over = keep_limits(&mut tx, batch, now).await?;
+    let over = look_up(platform, &mut tx, batch, now).await?;
     if batch.is_empty() {
         answer_refused(refused, over);
         return Ok(());
     }
-    let messages = batch.iter_mut().flat_map(|order| &mut order.messages);
-    let entries = messages.flat_map(|message| &mut message.entries).collect();
-    suppressions::store::mark(tx.conn(), &platform.queue().suppressions, entries, now).await?;
-    let prepared = batch.iter_mut().flat_map(|order| &mut order.messages).collect();
-    queue::holds::apply::mark(&mut tx, prepared, now).await?;
     let rows: Vec<&Prepared> = batch.iter().flat_map(|order| &order.messages).collect();
     let stored: Vec<&NewBlob> = rows.iter().map(|row| &row.blob).collect();
     blobs::store::insert(tx.conn(), &stored, now).await?;
@@ -237,6 +232,36 @@ async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// Asks what concerns these messages before they are written: limits of their accounts, the
+/// suppression list, rules that hold them. Mostly nothing does, which one question tells. Gives back
+/// the orders that are too many.
+async fn look_up(
+    platform: &Platform,
+    tx: &mut Tx,
+    batch: &mut Vec<Order>,
+    now: OffsetDateTime,
+) -> Result<Vec<(Order, Error)>> {
+    let changes = &platform.queue().suppressions;
+    let count = changes.count();
+    let concerns = store::concerns(tx.conn(), &entries(batch)).await?;
+    let over = if concerns.limits { keep_limits(tx, batch, now).await? } else { Vec::new() };
+    if concerns.suppressions {
+        suppressions::store::mark(tx.conn(), changes, entries(batch), now).await?;
+    } else {
+        suppressions::store::mark_unlisted(entries(batch), count);
+    }
+    if concerns.holds {
+        let messages = batch.iter_mut().flat_map(|order| &mut order.messages).collect();
+        queue::holds::apply::mark(tx, messages, now).await?;
+    }
+    Ok(over)
+}
+
+fn entries(batch: &mut [Order]) -> Vec<&mut Entry> {
+    let messages = batch.iter_mut().flat_map(|order| &mut order.messages);
+    messages.flat_map(|message| &mut message.entries).collect()
 }
 
 /// Copies and marks, account by account in the order of their locks.

@@ -47,6 +47,31 @@ pub(super) async fn bases(conn: &mut PgConnection, recipients: &[&str]) -> Resul
     Ok(addresses.iter().zip(recipients).map(base).collect())
 }
 
+/// What recipients are compared by if their domains are not served here, and these domains.
+pub(crate) fn elsewhere(entries: &[&mut Entry]) -> (Vec<String>, HashSet<String>) {
+    let (mut bases, mut domains) = (Vec::with_capacity(entries.len()), HashSet::new());
+    for entry in entries {
+        match Address::parse(&entry.recipient) {
+            Ok(address) => {
+                bases.push(suppression_base(&address, &[]));
+                domains.insert(address.domain().to_owned());
+            }
+            Err(_) => bases.push(entry.recipient.as_ref().to_owned()),
+        }
+    }
+    (bases, domains)
+}
+
+/// Notes for each entry that neither it nor its domain is known here; `count` is that of
+/// [`Changes`] before that was asked.
+pub(crate) fn mark_unlisted(entries: Vec<&mut Entry>, count: u64) {
+    for entry in entries {
+        entry.suppressed = Some(false);
+        entry.asked = count;
+        entry.at_home = false;
+    }
+}
+
 /// Notes for each entry whether its recipient is suppressed, and whether it is at home here: one
 /// question for all.
 pub(crate) async fn mark(

@@ -35,7 +35,7 @@ impl Stuffer {
             }
             // A line without end must not make `out` grow without bounds.
             let window = rest.get(..limit).unwrap_or(rest);
-            let Some(end) = window.iter().position(|octet| matches!(octet, b'\r' | b'\n')) else {
+            let Some(end) = memchr::memchr2(b'\r', b'\n', window) else {
                 out.extend_from_slice(window);
                 self.line_start = false;
                 rest = rest.get(window.len()..).unwrap_or_default();

@@ -19,6 +19,11 @@ use crate::{
 /// Looks by itself that often: a NOTIFY may be lost.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// Begins a transaction that takes messages, while no rule is made.
+pub(crate) async fn begin(platform: &Platform) -> Result<Tx> {
+    platform.begin_with("messages.write", store::begin()).await
+}
+
 /// Notes for each new delivery whether a rule holds it, and why.
 pub(crate) async fn mark(
     tx: &mut Tx,

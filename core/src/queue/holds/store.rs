@@ -1,6 +1,6 @@
 //! SQL of rules.
 
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -122,17 +122,19 @@ pub(super) async fn delete(
     Ok(done.rows_affected() == 1)
 }
 
-/// Rules that new deliveries of these accounts are held by, oldest first. No rule is made until the
-/// end of the transaction.
+/// Begins a transaction in which messages are taken: no rule is made until its end, and all that it
+/// asks is from after the last one was.
+pub(super) fn begin() -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!("BEGIN; SELECT pg_advisory_xact_lock_shared({NEW_RULES})"))
+}
+
+/// Rules that new deliveries of these accounts are held by, oldest first; for a transaction that
+/// [`begin`] has begun.
 pub(super) async fn in_force(
     conn: &mut PgConnection,
     accounts: &[Uuid],
     now: OffsetDateTime,
 ) -> Result<Vec<Hold>> {
-    // A statement of its own: what the next one sees is from after the lock.
-    sqlx::query!("SELECT pg_advisory_xact_lock_shared($1)", NEW_RULES)
-        .fetch_one(&mut *conn)
-        .await?;
     let rows = sqlx::query_as!(
         Row,
         "SELECT hold_id, account_id, sender, recipient, sender_domain, recipient_domain, reason,
