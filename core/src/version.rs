@@ -5,7 +5,7 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 
-use crate::{accounts::Account, api_keys::ApiKey, domains::Domain, webhooks::Webhook};
+use crate::{accounts::Account, api_keys::ApiKey, domains::Domain, queue::Hold, webhooks::Webhook};
 
 /// Octets of the digest that are enough to tell versions apart.
 const LENGTH: usize = 15;
@@ -31,6 +31,12 @@ impl Versioned for Domain {
 impl Versioned for ApiKey {
     fn version(&self) -> String {
         of(&Self { last_used_at: None, ..self.clone() })
+    }
+}
+
+impl Versioned for Hold {
+    fn version(&self) -> String {
+        of(self)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Query parameters: unknown, repeated and malformed ones are refused, all at once.
 
-use std::str::FromStr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use posthouse_core::{Error, FieldError, page::PageRequest};
@@ -92,6 +95,24 @@ impl Reader {
         value
     }
 
+    /// The values of `name[key]`, by key.
+    pub(crate) fn map(&mut self, name: &str) -> BTreeMap<String, String> {
+        let key = |text: &str| {
+            let key = text.strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']')?;
+            Some(key.to_owned())
+        };
+        let names: BTreeSet<(String, String)> =
+            self.pairs.iter().filter_map(|(name, _)| Some((key(name)?, name.clone()))).collect();
+        let mut map = BTreeMap::new();
+        for (key, name) in names {
+            if key.contains('\0') {
+                self.fault(&name, "control_character", "NUL is not allowed");
+            }
+            map.extend(self.text(&name).map(|value| (key, value)));
+        }
+        map
+    }
+
     /// A time in RFC 3339.
     pub(crate) fn time(&mut self, name: &str) -> Option<OffsetDateTime> {
         let text = self.text(name)?;
@@ -138,6 +159,16 @@ mod tests {
         let faults = reader.faults.clone();
         assert_eq!(faults.len(), 2);
         assert_eq!(reader.into_faults().len(), 3);
+    }
+
+    #[test]
+    fn maps_have_each_key_once() {
+        let mut reader = Reader::new("m[a]=1&m%5Bb%5D=2&m[a]=3&m=4&m[c&m[%00]=5");
+        assert_eq!(reader.map("m").get("b").map(String::as_str), Some("2"));
+        let faults = reader.into_faults();
+        let codes: Vec<_> = faults.iter().map(|fault| fault.code).collect();
+        let unknown = "unknown_parameter";
+        assert_eq!(codes, ["control_character", "duplicate_parameter", unknown, unknown]);
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl FromParams for ListRequest {
 }
 
 /// The parameter `domain`, in A-label form.
-fn domain(reader: &mut Reader) -> Option<String> {
+pub(super) fn domain(reader: &mut Reader) -> Option<String> {
     let text = reader.text("domain")?;
     let read = posthouse_mail::domain::normalise(&text);
     read.map_err(|error| reader.fault("domain", "invalid_domain", &error.to_string())).ok()

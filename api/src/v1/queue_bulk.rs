@@ -3,9 +3,10 @@
 use axum::Json;
 use posthouse_core::{
     Cx, Error, FieldError, Scope,
-    queue::{self, Action, Bulk, BulkDone, BulkFilter},
+    queue::{self, Action, Bulk, BulkAction, BulkDone, BulkFilter},
 };
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -91,8 +92,11 @@ pub(crate) struct QueueBulkBody {
     /// Which deliveries; an empty object for all of the account.
     #[schema(value_type = QueueSelection)]
     filter: Object<QueueSelection>,
-    /// `cancel`, `fail`, `hold`, `release` or `retry`.
+    /// `cancel`, `fail`, `hold`, `release`, `retry` or `schedule`.
     action: String,
+    /// For `schedule`: when the next attempt is due, 60 days ahead at most.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    scheduled_at: Option<Time>,
     /// Only count what would be changed; false by default.
     dry_run: Option<bool>,
 }
@@ -121,13 +125,29 @@ impl QueueBulkBody {
         let Object(selection) = self.filter;
         let scope = read_scope(selection.scope.as_deref(), "/filter/scope", &mut faults);
         let filter = selection.read(&mut faults);
-        let action = self.action.parse().unwrap_or_else(|()| {
-            let detail = "expected one of cancel, fail, hold, release and retry";
-            faults.push(FieldError::new("/action", "invalid_value", detail));
-            Action::Hold
-        });
+        let at = self.scheduled_at.map(|time| time.0);
+        let action = read_action(&self.action, at, &mut faults);
         (Bulk { scope, filter, action, dry_run: self.dry_run.unwrap_or(false) }, faults)
     }
+}
+
+fn read_action(name: &str, at: Option<OffsetDateTime>, faults: &mut Vec<FieldError>) -> BulkAction {
+    let mut fault = |pointer, code, detail| faults.push(FieldError::new(pointer, code, detail));
+    match (name, at, name.parse()) {
+        ("schedule", Some(at), _) => return BulkAction::Schedule(at),
+        ("schedule", None, _) => {
+            fault("/scheduled_at", "required", "say when the next attempt is to be");
+        }
+        (_, None, Ok(action)) => return BulkAction::Change(action),
+        (_, Some(_), Ok(_)) => {
+            fault("/scheduled_at", "not_allowed", "only the action schedule takes a time");
+        }
+        (_, _, Err(())) => {
+            let detail = "expected one of cancel, fail, hold, release, retry and schedule";
+            fault("/action", "invalid_value", detail);
+        }
+    }
+    BulkAction::Change(Action::Hold)
 }
 
 impl Input for QueueBulkBody {
@@ -135,16 +155,19 @@ impl Input for QueueBulkBody {
         cx.require(Scope::QueueWrite)
     }
 
-    fn faults(self, _: &Cx) -> Vec<FieldError> {
-        self.read().1
+    fn faults(self, cx: &Cx) -> Vec<FieldError> {
+        let (bulk, mut faults) = self.read();
+        faults.extend(queue::bulk_faults(cx, &bulk));
+        faults
     }
 }
 
 /// Change many deliveries
 ///
 /// Cancels, fails, holds, releases or retries all deliveries that wait and match the filter, however
-/// many; each as if it had been asked for alone, with its event. Deliveries that the action makes no
-/// sense for are not counted.
+/// many; each as if it had been asked for alone, with its event. `schedule` sets the time of the next
+/// attempt, also of those that were attempted. Deliveries that the action makes no sense for, or that
+/// would have expired by then, are not counted.
 #[utoipa::path(post, path = "/queue/bulk", tag = "queue", request_body = QueueBulkBody,
     security(("api_key" = ["queue:write"])),
     params(("Idempotency-Key" = Option<String>, Header,
@@ -153,8 +176,11 @@ impl Input for QueueBulkBody {
 async fn change_queue(
     Create { cx, body }: Create<QueueBulkBody>,
 ) -> ApiResult<(Replayed, Json<QueueBulkResult>)> {
-    let (bulk, faults) = body.read();
-    Error::unless_empty(faults)?;
+    let (bulk, mut faults) = body.read();
+    if !faults.is_empty() {
+        faults.extend(queue::bulk_faults(&cx, &bulk));
+        return Err(Error::InvalidInput(faults).into());
+    }
     let done = queue::change_many(&cx, bulk).await?;
     Ok((Replayed(done.replayed), Json(done.value.into())))
 }

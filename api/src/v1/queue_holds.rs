@@ -4,7 +4,7 @@ use axum::{Json, http::StatusCode};
 use posthouse_core::{
     Cx, Error, FieldError, Id, Scope, id,
     page::PageRequest,
-    queue::{self, HoldMatch, NewHold, QueueScope},
+    queue::{self, HoldMatch, HoldPatch, NewHold, QueueScope},
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -12,21 +12,23 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    fields::{PageParams, Time},
+    fields::{PageParams, Time, present, removable},
     queue::{QueueFilter, scope},
     suppression_shapes::address,
 };
 use crate::{
-    answer::{List, New},
-    extract::{Caller, Create, FromParams, Input, Params, PathId, Reader},
+    answer::{Edited, List, New},
+    extract::{Caller, Change, Create, FromParams, Input, Params, PathId, Reader},
     problem::ApiResult,
     state::ApiState,
 };
 
 pub(crate) fn router() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(list_holds, create_hold))
-        .routes(routes!(get_hold, delete_hold))
+    OpenApiRouter::new().routes(routes!(list_holds, create_hold)).routes(routes!(
+        get_hold,
+        change_hold,
+        delete_hold
+    ))
 }
 
 /// A rule that holds deliveries: those that match everything that is given.
@@ -172,6 +174,39 @@ impl Input for NewHoldBody {
     }
 }
 
+/// Changes of a rule (RFC 7396): absent fields stay. What it holds never changes: make another.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = HoldPatch, example = json!({"reason": "until Monday", "expires_at": null}))]
+pub(crate) struct HoldPatchBody {
+    /// Why, for people; at most 500 characters.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    reason: Option<String>,
+    /// From then on it holds nothing new; null: until it is deleted.
+    #[serde(default, deserialize_with = "removable")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[expect(clippy::option_option, reason = "absent, null and a time are three things")]
+    expires_at: Option<Option<Time>>,
+}
+
+impl From<HoldPatchBody> for HoldPatch {
+    fn from(body: HoldPatchBody) -> Self {
+        let expires_at = body.expires_at.map(|end| end.map(|time| time.0));
+        Self { reason: body.reason, expires_at }
+    }
+}
+
+impl Input for HoldPatchBody {
+    fn require(cx: &Cx) -> Result<(), Error> {
+        cx.require(Scope::QueueWrite)
+    }
+
+    fn faults(self, cx: &Cx) -> Vec<FieldError> {
+        queue::hold_change_faults(cx, &self.into())
+    }
+}
+
 /// Whose rules, and which of them.
 struct ListParams {
     scope: QueueScope,
@@ -223,8 +258,22 @@ async fn create_hold(Create { cx, body }: Create<NewHoldBody>) -> ApiResult<New<
     security(("api_key" = ["queue:read"])),
     params(("id" = String, Path, description = "Rule", example = "hld_01k6h3v9x8e7ktq2w5m4n1r0sa")),
     responses((status = 200, description = "The rule", body = Hold)))]
-async fn get_hold(Caller(cx): Caller, PathId(hold): PathId<id::Hold>) -> ApiResult<Json<Hold>> {
-    Ok(Json(queue::find_hold(&cx, hold).await?.into()))
+async fn get_hold(Caller(cx): Caller, PathId(hold): PathId<id::Hold>) -> ApiResult<Edited<Hold>> {
+    Ok(Edited::of(queue::find_hold(&cx, hold).await?))
+}
+
+/// Change a hold rule
+///
+/// A JSON merge patch: absent fields stay as they are. A rule that had expired and gets a later end
+/// holds also what waits now, as a new one does.
+#[utoipa::path(patch, path = "/queue/holds/{id}", tag = "queue", request_body = HoldPatchBody,
+    security(("api_key" = ["queue:write"])),
+    params(("id" = String, Path, description = "Rule", example = "hld_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 200, description = "The rule as it is now", body = Hold)))]
+async fn change_hold(
+    Change { cx, id, patch }: Change<id::Hold, HoldPatchBody>,
+) -> ApiResult<Edited<Hold>> {
+    Ok(Edited::of(queue::change_hold(&cx, id, patch.into()).await?))
 }
 
 /// Delete a hold rule
@@ -246,5 +295,6 @@ mod tests {
     #[test]
     fn the_rest_of_a_body_is_read_whatever_is_wrong() {
         crate::extract::survives_wrong_types::<NewHoldBody>();
+        crate::extract::survives_wrong_types::<HoldPatchBody>();
     }
 }

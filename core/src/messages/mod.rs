@@ -276,6 +276,12 @@ pub struct MessageFilter {
     pub from: Option<String>,
     /// Address of a recipient.
     pub to: Option<String>,
+    /// Domain of a recipient, in A-label form.
+    pub domain: Option<String>,
+    /// Stands in the subject, whatever its case.
+    pub subject: Option<String>,
+    /// All of these are in the caller's metadata.
+    pub metadata: BTreeMap<String, String>,
     /// One of the tags.
     pub tag: Option<String>,
     /// The stream.

@@ -249,6 +249,7 @@ pub(super) async fn list(
         .map(|id| format!("<{}>", id.trim_start_matches('<').trim_end_matches('>')));
     let since = filter.since.map(|at| Id::<id::Message>::lower_bound(at).uuid());
     let until = filter.until.map(|at| Id::<id::Message>::lower_bound(at).uuid());
+    let metadata = (!filter.metadata.is_empty()).then(|| serde_json::json!(filter.metadata));
     Ok(fetch_page!(
         conn,
         keyset,
@@ -264,17 +265,21 @@ pub(super) async fn list(
            AND ($7::uuid IS NULL OR message_id >= $7)
            AND ($8::uuid IS NULL OR message_id < $8)
            AND ($11::text IS NULL OR stream = $11)
-           AND ($9::text IS NULL AND $10::text IS NULL
+           AND ($13::text IS NULL OR position(lower($13) IN lower(subject)) > 0)
+           AND ($14::jsonb IS NULL OR metadata::jsonb @> $14)
+           AND ($9::text IS NULL AND $10::text IS NULL AND $12::text IS NULL
              OR EXISTS (SELECT 1 FROM deliveries AS d WHERE d.account_id = $3
                AND d.delivery_id BETWEEN m.message_id
                  AND ((left(m.message_id::text, 33) || 'fff')::uuid)
                AND ($9::text IS NULL OR d.recipient = $9)
+               AND ($12::text IS NULL OR split_part(d.recipient, '@', -1) = $12)
                AND ($10::text IS NULL OR d.status = $10))
              OR EXISTS (SELECT 1 FROM queue AS q WHERE q.account_id = $3
                AND q.shard = ('x' || substr(m.message_id::text, 32, 2))::bit(8)::integer
                AND q.delivery_id BETWEEN m.message_id
                  AND ((left(m.message_id::text, 33) || 'fff')::uuid)
                AND ($9::text IS NULL OR q.recipient = $9)
+               AND ($12::text IS NULL OR split_part(q.recipient, '@', -1) = $12)
                AND ($10::text IS NULL OR q.status = $10)))"#,
         "message_id",
         account.uuid(),
@@ -286,5 +291,8 @@ pub(super) async fn list(
         filter.to,
         filter.status,
         filter.stream,
+        filter.domain,
+        filter.subject,
+        metadata,
     ))
 }

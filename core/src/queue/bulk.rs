@@ -10,7 +10,7 @@ use super::{
 use crate::{
     audit,
     cx::Cx,
-    error::Result,
+    error::{Error, FieldError, Result},
     idempotency::{self, Begin, Created},
     scope::Scope,
 };
@@ -36,6 +36,29 @@ pub struct BulkFilter {
     pub until: Option<OffsetDateTime>,
 }
 
+/// What to do with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BulkAction {
+    /// What can also be done to one.
+    Change(Action),
+    /// The next attempt is due then, whether there were attempts or not. Those that would have
+    /// expired by then are left alone.
+    Schedule(OffsetDateTime),
+}
+
+impl BulkAction {
+    fn wish(self) -> Wish<'static> {
+        match self {
+            Self::Change(action) => {
+                Wish { action: action.as_str(), at: None, reason: action.reason() }
+            }
+            Self::Schedule(at) => {
+                Wish { action: "postpone", at: Some(at), reason: "scheduled by request" }
+            }
+        }
+    }
+}
+
 /// A change of many deliveries.
 #[derive(Debug, Clone)]
 pub struct Bulk {
@@ -44,7 +67,7 @@ pub struct Bulk {
     /// Which of them.
     pub filter: BulkFilter,
     /// What to do.
-    pub action: Action,
+    pub action: BulkAction,
     /// Only count.
     pub dry_run: bool,
 }
@@ -62,7 +85,7 @@ pub struct BulkDone {
 /// ask again does the rest.
 ///
 /// # Errors
-/// `Forbidden`, `Unavailable`.
+/// `Forbidden`, `InvalidInput`, `Unavailable`.
 pub async fn change_many(cx: &Cx, bulk: Bulk) -> Result<Created<BulkDone>> {
     cx.require(Scope::QueueWrite)?;
     let account = match bulk.scope {
@@ -73,6 +96,7 @@ pub async fn change_many(cx: &Cx, bulk: Bulk) -> Result<Created<BulkDone>> {
         Begin::Replayed(done) => return Ok(done),
         Begin::Fresh(slot) => slot,
     };
+    Error::unless_empty(bulk_faults(cx, &bulk))?;
     let filter = bulk.filter;
     let selection = Selection {
         account,
@@ -85,7 +109,7 @@ pub async fn change_many(cx: &Cx, bulk: Bulk) -> Result<Created<BulkDone>> {
         since: filter.since,
         until: filter.until,
     };
-    let wish = Wish { action: bulk.action.as_str(), at: None, reason: bulk.action.reason() };
+    let wish = bulk.action.wish();
     let mut done = BulkDone { matched: 0, dry_run: bulk.dry_run };
     let mut after = wishes::START;
     loop {
@@ -106,5 +130,13 @@ pub async fn change_many(cx: &Cx, bulk: Bulk) -> Result<Created<BulkDone>> {
         cx.platform().queue().wishes.kick();
         done.matched += step.count;
         after = step.last;
+    }
+}
+
+/// Every fault that [`change_many`] will find without the database.
+pub fn bulk_faults(cx: &Cx, bulk: &Bulk) -> Vec<FieldError> {
+    match bulk.action {
+        BulkAction::Schedule(at) => wishes::schedule_faults(cx, Some(at)),
+        BulkAction::Change(_) => Vec::new(),
     }
 }

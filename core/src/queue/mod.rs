@@ -18,10 +18,11 @@ pub(crate) mod store;
 mod summary;
 pub(crate) mod wishes;
 
-pub use bulk::{Bulk, BulkDone, BulkFilter, change_many};
+pub use bulk::{Bulk, BulkAction, BulkDone, BulkFilter, bulk_faults, change_many};
 pub use destinations::{DestinationView, list_destinations};
 pub use holds::{
-    Hold, HoldMatch, NewHold, create_hold, delete_hold, find_hold, hold_faults, list_holds,
+    Hold, HoldMatch, HoldPatch, NewHold, change_hold, create_hold, delete_hold, find_hold,
+    hold_change_faults, hold_faults, list_holds,
 };
 pub use list::{DeliveryFilter, find_delivery, list_deliveries};
 pub use pauses::{QueueState, set_paused};

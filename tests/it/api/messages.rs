@@ -2,7 +2,7 @@
 
 use posthouse_tests::app::App;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_message_is_taken_and_can_be_read() {
@@ -82,6 +82,37 @@ async fn deliveries_and_events_tell_what_became_of_it() {
             "{filter}"
         );
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn messages_are_found_by_domain_subject_and_metadata() {
+    let app = App::test().sandbox().start().await;
+    let alice = app.account("alice@example.test").await;
+    let send = async |to: &str, subject: &str, metadata: Value| {
+        let message = json!({"to": to, "subject": subject, "text": "x", "metadata": metadata});
+        alice.post_message(message).await.expect(202).id()
+    };
+    let one = send("bob@remote.test", "Your 100% INVOICE", json!({"user": "42", "a.b": "c"})).await;
+    let two = send("bob@other.test", "Welcome", json!({"user": "42"})).await;
+    let three = send("bob@sub.remote.test", "Welcome", json!({"user": "4"})).await;
+    alice.wait_for_status(&one, "delivered").await;
+    for (filter, expected) in [
+        ("domain=REMOTE.test", vec![&one]),
+        ("subject=invoice", vec![&one]),
+        ("subject=0%25%20i", vec![&one]),
+        ("subject=_", vec![]),
+        ("metadata[user]=42", vec![&two, &one]),
+        ("metadata[user]=42&metadata%5Ba.b%5D=c", vec![&one]),
+        ("metadata[user]=4&domain=sub.remote.test&subject=WELCOME", vec![&three]),
+        ("metadata[user]=", vec![]),
+    ] {
+        let found = alice.http.all(&format!("/v1/messages?{filter}")).await;
+        let found: Vec<&str> = found.iter().filter_map(|message| message["id"].as_str()).collect();
+        assert_eq!(found, expected, "{filter}");
+    }
+    let wrong = alice.http.get("/v1/messages?metadata=x&domain=.").await.expect(422);
+    assert_eq!(wrong.pointers(), ["/domain", "/metadata"]);
     app.stop().await;
 }
 

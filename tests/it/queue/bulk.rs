@@ -1,10 +1,16 @@
 //! Changing many deliveries at once.
 
-use posthouse_tests::{app::App, sink::Script, wait::eventually};
+use std::time::Duration;
+
+use posthouse_tests::{
+    app::App,
+    sink::{Script, Stage},
+    wait::eventually,
+};
 use reqwest::Method;
 use serde_json::json;
 
-use super::{REMOTE, scheduled};
+use super::{REMOTE, change, scheduled};
 
 const BULK: &str = "/v1/queue/bulk";
 
@@ -48,6 +54,48 @@ async fn a_filter_says_what_is_changed() {
     let wrong = alice.http.post(BULK, wrong).await.expect(422);
     let expected = ["/filter/scope", "/filter/status", "/filter/sender", "/action"];
     assert_eq!(wrong.pointers(), expected);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn many_are_put_off_whatever_was_attempted() {
+    let script = Script::new().reply(Stage::Rcpt, "451 4.7.1 Greylisted");
+    let app = App::test().sink(REMOTE, script).start().await;
+    let alice = app.account("alice@example.test").await;
+    let tried = alice.send(&["a@remote.test"], "x").await.id();
+    alice.wait_for_status(&tried, "deferred").await;
+    let waits = scheduled(&app, &alice, &["a@remote.test"], 1).await;
+    let held = scheduled(&app, &alice, &["a@remote.test"], 1).await;
+    change(&alice, &held, "hold").await.expect(200);
+    let end = posthouse_core::time::rfc3339(app.now() + Duration::from_hours(2));
+    let ends = json!({"to": ["a@remote.test"], "subject": "x", "text": "x", "expires_at": end,
+                      "scheduled_at": posthouse_core::time::rfc3339(app.now() + Duration::from_hours(1))});
+    let ends = alice.post_message(ends).await.expect(202).id();
+    let at = posthouse_core::time::rfc3339(app.now() + Duration::from_hours(3));
+    let body = |at: &str| json!({"filter": {}, "action": "schedule", "scheduled_at": at});
+    assert_eq!(alice.http.post(BULK, body(&at)).await.expect(200)["matched"], 3);
+    for (message, status) in [(&tried, "deferred"), (&waits, "scheduled"), (&held, "on_hold")] {
+        eventually("it is put off", async || {
+            let found = alice.deliveries(message).await.remove(0);
+            (found["next_attempt_at"] == *at && found["status"] == status).then_some(())
+        })
+        .await;
+    }
+    assert_ne!(alice.deliveries(&ends).await[0]["next_attempt_at"], *at, "it would be too late");
+    app.start_sink(REMOTE, Script::new()).await;
+    app.advance(Duration::from_mins(61));
+    alice.wait_for_status(&ends, "delivered").await;
+    assert_eq!(alice.statuses(&tried).await, ["deferred"], "its own time has not come");
+    app.advance(Duration::from_mins(121));
+    alice.wait_for_status(&tried, "delivered").await;
+    alice.wait_for_status(&waits, "delivered").await;
+
+    let past = body("2020-01-01T00:00:00Z");
+    assert_eq!(alice.http.post(BULK, past).await.expect(422).pointers(), ["/scheduled_at"]);
+    for (action, at) in [("schedule", json!(null)), ("hold", json!(at))] {
+        let wrong = json!({"filter": {}, "action": action, "scheduled_at": at});
+        assert_eq!(alice.http.post(BULK, wrong).await.expect(422).pointers(), ["/scheduled_at"]);
+    }
     app.stop().await;
 }
 

@@ -77,6 +77,55 @@ async fn rules_end_and_belong_to_their_account() {
 }
 
 #[tokio::test]
+async fn a_rule_gets_another_end_and_one_that_had_ended_holds_again() {
+    let app = App::test().sink(REMOTE, Script::new()).start().await;
+    let alice = app.account("alice@example.test").await;
+    let mallory = app.account("mallory@example.test").await;
+    let end = |minutes| posthouse_core::time::rfc3339(app.now() + Duration::from_mins(minutes));
+    let rule = json!({"recipient_domain": "remote.test", "expires_at": end(10)});
+    let rule = alice.http.post(HOLDS, rule).await.expect(201);
+    let place = format!("{HOLDS}/{}", rule.id());
+    let change = |tag: String, patch: Value| {
+        let request = alice.http.request(reqwest::Method::PATCH, &place).header("If-Match", &tag);
+        request.json(&patch).send()
+    };
+    let first = alice.http.get(&place).await.expect(200).header("etag").unwrap().to_owned();
+    let renamed = change(first.clone(), json!({"reason": "they move"})).await.expect(200);
+    assert_eq!(
+        (&renamed["reason"], &renamed["expires_at"]),
+        (&json!("they move"), &rule["expires_at"])
+    );
+    change(first.clone(), json!({"reason": "x"})).await.expect_problem(412, "precondition_failed");
+    let request = alice.http.request(reqwest::Method::DELETE, &place).header("If-Match", &first);
+    request.send().await.expect_problem(412, "precondition_failed");
+    mallory.http.patch(&place, json!({"reason": "x"})).await.expect_problem(404, "not_found");
+
+    app.advance(Duration::from_mins(11));
+    let waits = scheduled(&app, &alice, &["bob@remote.test"], 1).await;
+    assert_eq!(alice.statuses(&waits).await, ["scheduled"]);
+    let again = alice.http.patch(&place, json!({"expires_at": end(10)})).await.expect(200);
+    assert_ne!(again["expires_at"], rule["expires_at"]);
+    alice.wait_for_status(&waits, "on_hold").await;
+    let new = alice.send(&["bob@remote.test"], "x").await.id();
+    assert_eq!(alice.statuses(&new).await, ["on_hold"]);
+    // A change that does not bring it back touches nothing that waits.
+    super::change(&alice, &waits, "release").await.expect(200);
+    let for_ever = alice.http.patch(&place, json!({"expires_at": null})).await.expect(200);
+    assert_eq!(for_ever["expires_at"], Value::Null);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(alice.statuses(&waits).await, ["scheduled"]);
+    let wrong = json!({"expires_at": "2020-01-01T00:00:00Z", "reason": "\n", "sender": "x"});
+    let wrong = alice.http.patch(&place, wrong).await.expect(422);
+    let expected = [
+        ("/expires_at", "in_the_past"),
+        ("/reason", "invalid_reason"),
+        ("/sender", "unknown_field"),
+    ];
+    assert_eq!(wrong.faults(), expected);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn who_is_paused_sends_nothing_until_it_is_resumed() {
     let mut app = App::test().sink(REMOTE, Script::new()).start().await;
     let alice = app.account("alice@example.test").await;

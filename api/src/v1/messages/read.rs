@@ -1,5 +1,7 @@
 //! `GET /v1/messages…`: messages and what became of them.
 
+use std::collections::BTreeMap;
+
 use axum::{Json, http::HeaderMap, response::Response};
 use posthouse_core::{
     events, id,
@@ -14,7 +16,7 @@ use crate::{
     binary::Binary,
     extract::{Caller, FromParams, Params, PathId, Reader},
     problem::ApiResult,
-    v1::{events::Event, fields::PageParams},
+    v1::{deliveries::domain, events::Event, fields::PageParams},
 };
 
 /// States of a delivery.
@@ -43,6 +45,13 @@ struct MessageParams {
     from: Option<String>,
     /// Address of a recipient.
     to: Option<String>,
+    /// Domain of a recipient.
+    domain: Option<String>,
+    /// Stands in the subject, whatever its case.
+    subject: Option<String>,
+    /// An entry of the metadata, such as `metadata[user]=42`; of several, all must be there.
+    #[param(style = DeepObject, explode, value_type = Option<BTreeMap<String, String>>)]
+    metadata: Option<BTreeMap<String, String>>,
     /// One of the tags.
     tag: Option<String>,
     /// The stream.
@@ -80,6 +89,9 @@ impl FromParams for ListRequest {
             internet_message_id: reader.text("message_id"),
             from: reader.text("from"),
             to: reader.text("to"),
+            domain: domain(reader),
+            subject: reader.text("subject"),
+            metadata: reader.map("metadata"),
             tag: reader.text("tag"),
             stream: reader.text("stream"),
             status,

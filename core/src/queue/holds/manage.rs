@@ -1,6 +1,8 @@
 //! Making, looking at and deleting rules.
 
-use super::{Hold, NewHold, store};
+use time::OffsetDateTime;
+
+use super::{Hold, HoldPatch, NewHold, store};
 use crate::{
     audit,
     cx::Cx,
@@ -48,9 +50,13 @@ pub async fn create_hold(cx: &Cx, new: NewHold) -> Result<Created<Hold>> {
 
 /// Every fault that [`create_hold`] will find.
 pub fn hold_faults(cx: &Cx, new: &NewHold) -> Vec<FieldError> {
+    faults_of(cx, Some(&new.reason), new.expires_at)
+}
+
+fn faults_of(cx: &Cx, reason: Option<&str>, end: Option<OffsetDateTime>) -> Vec<FieldError> {
     let mut faults = Vec::new();
-    faults.extend(text::fault("/reason", "invalid_reason", &new.reason));
-    if new.expires_at.is_some_and(|at| at <= cx.now()) {
+    faults.extend(reason.and_then(|reason| text::fault("/reason", "invalid_reason", reason)));
+    if end.is_some_and(|at| at <= cx.now()) {
         faults.push(FieldError::new("/expires_at", "in_the_past", "the time has passed"));
     }
     faults
@@ -80,14 +86,50 @@ pub async fn find_hold(cx: &Cx, hold: Id<id::Hold>) -> Result<Hold> {
     store::find(&mut conn, account, hold).await?.ok_or(Error::NotFound("hold"))
 }
 
+/// Changes reason and end of a rule. One that had expired and is in force again holds also what waits
+/// now, as a new one does.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`, `InvalidInput`, `PreconditionFailed`.
+pub async fn change_hold(cx: &Cx, hold: Id<id::Hold>, patch: HoldPatch) -> Result<Hold> {
+    cx.require(Scope::QueueWrite)?;
+    Error::unless_empty(hold_change_faults(cx, &patch))?;
+    let account = cx.require(Scope::AdminWrite).is_err().then(|| cx.account());
+    let mut tx = cx.begin("queue.change_hold").await?;
+    // As with a new rule. It also makes changes of rules follow one another.
+    store::lock_against_new(tx.conn()).await?;
+    let found = store::find(tx.conn(), account, hold).await?.ok_or(Error::NotFound("hold"))?;
+    cx.require_version(&found)?;
+    let mut changed = found.clone();
+    changed.reason = patch.reason.unwrap_or(changed.reason);
+    changed.expires_at = patch.expires_at.unwrap_or(changed.expires_at);
+    let revived = !found.is_in_force(cx.now()) && changed.is_in_force(cx.now());
+    store::update(tx.conn(), &changed, revived).await?;
+    audit::record(&mut tx, cx, "change_hold", found.account_id, &hold.to_string()).await?;
+    wishes::tell(tx.conn()).await?;
+    tx.commit().await?;
+    cx.platform().queue().holds.kick();
+    Ok(changed)
+}
+
+/// Every fault that [`change_hold`] will find in the patch itself.
+pub fn hold_change_faults(cx: &Cx, patch: &HoldPatch) -> Vec<FieldError> {
+    faults_of(cx, patch.reason.as_deref(), patch.expires_at.flatten())
+}
+
 /// Deletes a rule. What it holds stays on hold.
 ///
 /// # Errors
-/// `Forbidden`, `NotFound`.
+/// `Forbidden`, `NotFound`, `PreconditionFailed`.
 pub async fn delete_hold(cx: &Cx, hold: Id<id::Hold>) -> Result<()> {
     cx.require(Scope::QueueWrite)?;
     let account = cx.require(Scope::AdminWrite).is_err().then(|| cx.account());
     let mut tx = cx.begin("queue.delete_hold").await?;
+    if cx.is_conditional() {
+        store::lock_against_new(tx.conn()).await?;
+        let found = store::find(tx.conn(), account, hold).await?.ok_or(Error::NotFound("hold"))?;
+        cx.require_version(&found)?;
+    }
     if !store::delete(tx.conn(), account, hold).await? {
         return Err(Error::NotFound("hold"));
     }

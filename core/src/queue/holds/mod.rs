@@ -5,7 +5,9 @@ pub(crate) mod apply;
 mod manage;
 mod store;
 
-pub use manage::{create_hold, delete_hold, find_hold, hold_faults, list_holds};
+pub use manage::{
+    change_hold, create_hold, delete_hold, find_hold, hold_change_faults, hold_faults, list_holds,
+};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -38,6 +40,15 @@ pub struct NewHold {
     pub expires_at: Option<OffsetDateTime>,
 }
 
+/// Changes of a rule; absent fields stay.
+#[derive(Debug, Clone, Default)]
+pub struct HoldPatch {
+    /// Why, for people.
+    pub reason: Option<String>,
+    /// From then on it holds nothing new; `Some(None)`: until it is deleted.
+    pub expires_at: Option<Option<OffsetDateTime>>,
+}
+
 /// A rule.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Hold {
@@ -55,6 +66,13 @@ pub struct Hold {
     /// When it was made.
     #[serde(with = "crate::time::millis")]
     pub created_at: OffsetDateTime,
+}
+
+impl Hold {
+    /// Whether it holds what comes at `now`.
+    fn is_in_force(&self, now: OffsetDateTime) -> bool {
+        self.expires_at.is_none_or(|end| end > now)
+    }
 }
 
 impl HoldMatch {

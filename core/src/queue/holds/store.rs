@@ -107,6 +107,22 @@ pub(super) async fn find(
     Ok(row.map(Hold::from))
 }
 
+/// Writes reason and end of a rule; with `again` it is applied to what waits once more.
+pub(super) async fn update(conn: &mut PgConnection, hold: &Hold, again: bool) -> Result<()> {
+    sqlx::query!(
+        "UPDATE queue_holds SET reason = $2, expires_at = $3,
+             applied_at = CASE WHEN $4 THEN NULL ELSE applied_at END
+         WHERE hold_id = $1",
+        hold.id.uuid(),
+        hold.reason,
+        hold.expires_at,
+        again
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn delete(
     conn: &mut PgConnection,
     account: Option<Id<Account>>,

@@ -284,6 +284,11 @@ fn effect(row: &Locked, now: OffsetDateTime) -> Effect {
             let status = if on_hold { "on_hold" } else { waiting(0, due, now) };
             Effect::Wait { status, due, event: None }
         }
+        "postpone" => {
+            let due = row.at.unwrap_or(now);
+            let status = if on_hold { "on_hold" } else { waiting(row.attempts, due, now) };
+            Effect::Wait { status, due, event: None }
+        }
         _ => Effect::Nothing,
     }
 }

@@ -109,6 +109,7 @@ pub(in crate::queue) async fn step(
                AND ($10::uuid IS NULL OR q.delivery_id >= $10)
                AND ($11::uuid IS NULL OR q.delivery_id < $11)
                AND queue_wish_fits($12, q.status, q.attempts, w.action)
+               AND ($14::timestamptz IS NULL OR q.expires_at IS NULL OR q.expires_at > $14)
              ORDER BY q.shard, q.delivery_id LIMIT $13
          ), asked AS (
              INSERT INTO queue_wishes (shard, delivery_id, action, at, reason)
