@@ -6,6 +6,7 @@
 mod api;
 mod dns;
 mod latency;
+mod lists;
 mod load;
 mod process;
 mod receiver;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 
+use crate::lists::Size;
 use crate::scenarios::{Bench, Plan};
 
 /// What to measure.
@@ -34,6 +36,8 @@ enum Mode {
     Deliver,
     /// Telling webhook endpoints.
     Webhooks,
+    /// Reading lists, searching and following the events of an account that was used for a month.
+    Lists,
 }
 
 /// Options of the bench.
@@ -80,6 +84,7 @@ impl Options {
             each: Duration::from_secs(self.seconds.unwrap_or(seconds)),
             retired: self.retired.unwrap_or(retired),
             backlog: self.backlog.unwrap_or(backlog),
+            used: if self.quick { Size::SMALL } else { Size::FULL },
             told: if self.quick { 100 } else { 10_000 },
             rates: if self.quick { [50.0, 100.0] } else { [1500.0, 3500.0] },
             concurrencies: if self.quick { vec![1, 16] } else { vec![1, 16, 64, 256] },
@@ -122,6 +127,7 @@ async fn run(options: &Options) -> Result<()> {
             Mode::Mail => Box::pin(bench.run()).await,
             Mode::Deliver => Box::pin(bench.run_deliver()).await,
             Mode::Webhooks => Box::pin(bench.run_webhooks()).await,
+            Mode::Lists => Box::pin(bench.run_lists()).await,
         }
     };
     let result = tokio::select! {

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::api::{Connection, Sender};
 use crate::dns;
+use crate::lists::{self, Size};
 use crate::load::{Load, Outcome, Recipients, Until};
 use crate::process::{self, Cpu};
 use crate::report::{line, number, rate, round};
@@ -40,6 +41,8 @@ pub(crate) struct Plan {
     pub retired: u64,
     /// Messages that wait for a dead host.
     pub backlog: u64,
+    /// What an account has that was used for a month.
+    pub used: Size,
     /// Messages whose events webhook endpoints are told.
     pub told: u64,
     /// Messages a second at which latency is measured, with RSA and with Ed25519.
@@ -178,6 +181,11 @@ impl Bench {
         ratio("webhooks_one_endpoint_to_2000", one / 2000.0, ">= 1")?;
         ratio("webhooks_four_endpoints_to_2000", alone / 2000.0, ">= 1")?;
         ratio("webhooks_beside_a_hanging_one_to_alone", beside / alone.max(1.0), ">= 0.9")
+    }
+
+    /// Measures lists of an account that has much.
+    pub(crate) async fn run_lists(&self) -> Result<()> {
+        lists::run(&self.server, &self.ed25519, self.plan.used).await
     }
 
     /// Calls a second, to so many endpoints that answer and so many that hang.

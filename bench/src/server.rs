@@ -33,6 +33,8 @@ pub(crate) struct Server {
     pub http: SocketAddr,
     /// A key that may administer.
     pub admin_key: String,
+    /// Its private database.
+    pub database_url: String,
     data: PathBuf,
 }
 
@@ -41,6 +43,7 @@ pub(crate) struct Server {
 struct Localserve {
     http_url: String,
     admin_api_key: String,
+    database_url: String,
 }
 
 impl Server {
@@ -65,10 +68,11 @@ impl Server {
             .spawn()
             .with_context(|| format!("cannot run {}; build it first", program.display()))?;
         let ready = Box::pin(wait_until_ready(&mut child, &data)).await;
-        let (http, admin_key) =
+        let (http, localserve) =
             ready.with_context(|| format!("the server's log ends with:\n{}", log_tail(&data)))?;
         let pid = child.id().context("the server has ended")?;
-        Ok(Self { child, pid, http, admin_key, data })
+        let Localserve { admin_api_key: admin_key, database_url, .. } = localserve;
+        Ok(Self { child, pid, http, admin_key, database_url, data })
     }
 
     /// Stops it as Ctrl-C would, and removes its data.
@@ -83,7 +87,7 @@ impl Server {
     }
 }
 
-async fn wait_until_ready(child: &mut Child, data: &Path) -> Result<(SocketAddr, String)> {
+async fn wait_until_ready(child: &mut Child, data: &Path) -> Result<(SocketAddr, Localserve)> {
     let deadline = Instant::now() + START_PATIENCE;
     let file = data.join("data/localserve.json");
     while Instant::now() < deadline {
@@ -96,7 +100,7 @@ async fn wait_until_ready(child: &mut Child, data: &Path) -> Result<(SocketAddr,
             let address = localserve.http_url.trim_start_matches("http://").trim_end_matches('/');
             let http: SocketAddr = address.parse().context("http_url names no address")?;
             if is_ready(http).await {
-                return Ok((http, localserve.admin_api_key));
+                return Ok((http, localserve));
             }
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

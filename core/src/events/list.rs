@@ -1,11 +1,11 @@
 //! Reading the event log.
 
 use serde_json::value::RawValue;
-use sqlx::types::Json;
+use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{API_VERSION, Event};
+use super::{API_VERSION, Event, EventKind, matches_any};
 use crate::{
     cx::Cx,
     error::{Error, Result},
@@ -94,16 +94,18 @@ async fn page(
     let mut conn = cx.platform().acquire().await?;
     let keyset_seq = SeqKeyset { forward: keyset.forward, bound, fetch: keyset.fetch() };
     let rows = match message {
+        None if !filter.types.is_empty() => {
+            of_types(&mut conn, cx.account(), &kinds(&filter.types), &keyset_seq).await?
+        }
         None => fetch_page!(
             &mut *conn,
             keyset_seq,
             Row,
             r#"SELECT account_id, seq, event_id, type, occurred_at,
                  data AS "data: Json<Box<RawValue>>"
-             FROM events WHERE account_id = $3 AND type LIKE ANY($4)"#,
+             FROM events WHERE account_id = $3"#,
             "seq",
             cx.account().uuid(),
-            &like_patterns(&filter.types),
         ),
         Some(message) => fetch_page!(
             &mut *conn,
@@ -119,6 +121,56 @@ async fn page(
     };
     let key = |row: &Row| Uuid::from_u128(u128::try_from(row.seq).unwrap_or(0));
     Ok(keyset.page(cx, rows, key).map(Event::from))
+}
+
+/// Names of the types that match one of `patterns`.
+fn kinds(patterns: &[String]) -> Vec<&'static str> {
+    let names = EventKind::ALL.iter().map(|kind| kind.as_str());
+    names.filter(|name| matches_any(patterns, name)).collect()
+}
+
+/// The next events of each type, of which the page takes the first: rare types are found as fast as
+/// frequent ones.
+async fn of_types(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    kinds: &[&str],
+    keyset: &SeqKeyset,
+) -> Result<Vec<Row>> {
+    let rows = if keyset.forward {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT e.account_id, e.seq, e.event_id, e.type, e.occurred_at,
+                 e.data AS "data: Json<Box<RawValue>>"
+             FROM unnest($1::text[]) AS wanted (type) CROSS JOIN LATERAL (
+                 SELECT * FROM events WHERE account_id = $2 AND type = wanted.type AND seq < $3
+                 ORDER BY seq DESC LIMIT $4) AS e
+             ORDER BY e.seq DESC LIMIT $4"#,
+            kinds as &[&str],
+            account.uuid(),
+            keyset.bound,
+            keyset.fetch
+        )
+        .fetch_all(conn)
+        .await?
+    } else {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT e.account_id, e.seq, e.event_id, e.type, e.occurred_at,
+                 e.data AS "data: Json<Box<RawValue>>"
+             FROM unnest($1::text[]) AS wanted (type) CROSS JOIN LATERAL (
+                 SELECT * FROM events WHERE account_id = $2 AND type = wanted.type AND seq > $3
+                 ORDER BY seq LIMIT $4) AS e
+             ORDER BY e.seq LIMIT $4"#,
+            kinds as &[&str],
+            account.uuid(),
+            keyset.bound,
+            keyset.fetch
+        )
+        .fetch_all(conn)
+        .await?
+    };
+    Ok(rows)
 }
 
 /// A keyset over sequence numbers instead of ids.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod content;
+mod labels;
 mod prepare;
 mod read;
 mod redact;
@@ -274,7 +275,7 @@ pub struct MessageFilter {
     pub internet_message_id: Option<String>,
     /// Reverse-path.
     pub from: Option<String>,
-    /// Address of a recipient.
+    /// Address of a recipient, in any case.
     pub to: Option<String>,
     /// Domain of a recipient, in A-label form.
     pub domain: Option<String>,

@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 pub(super) use self::known::Known;
 use super::{
     Content, NewMessage, OnSuppressed, Options, Protocol, ReversePath, Submission,
-    SubmittedDelivery, writer::Prepared,
+    SubmittedDelivery, labels, writer::Prepared,
 };
 use crate::{
     accounts::DomainInfo,
@@ -158,6 +158,7 @@ pub(super) async fn prepare(cx: &Cx, made: Made) -> Result<Prepared> {
         event,
         sent_copy,
         mark: None,
+        labels: labels::of(&options.tags, &options.metadata),
         stream: options.stream,
         require_tls: options.require_tls,
         message: Arc::new(message(cx, &submission, finished, sender.mail_from, (tags, metadata))),

@@ -29,8 +29,8 @@ pub async fn find(cx: &Cx, message: Id<id::Message>) -> Result<Message> {
 pub async fn list(cx: &Cx, filter: &MessageFilter, request: &PageRequest) -> Result<Page<Message>> {
     cx.require(Scope::MessagesRead)?;
     let keyset = Keyset::new(cx, "messages", request)?;
-    let mut conn = cx.platform().acquire().await?;
-    let rows = store::list(&mut conn, cx.account(), filter, &keyset).await?;
+    let mut tx = cx.platform().begin_list("messages.list").await?;
+    let rows = store::list::list(tx.conn(), cx.account(), filter, &keyset).await?;
     Ok(keyset.page(cx, rows, |row| row.message_id).map(Message::from))
 }
 

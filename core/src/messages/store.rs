@@ -1,4 +1,6 @@
-//! SQL of messages.
+//! SQL of messages. Finding them is in [`list`].
+
+pub(super) mod list;
 
 use std::collections::HashSet;
 
@@ -6,11 +8,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Message, MessageFilter, writer::Prepared};
+use super::{Message, writer::Prepared};
 use crate::{
     error::Result,
     id::{self, Account, Id},
-    page::{Keyset, fetch_page},
     queue::Entry,
     suppressions,
 };
@@ -107,6 +108,30 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[&Prepared]) -> Resul
         &metadata as &[&str],
         &streams as &[Option<&str>],
         &require_tls as &[Option<bool>]
+    )
+    .execute(&mut *conn)
+    .await?;
+    insert_labels(conn, rows).await
+}
+
+async fn insert_labels(conn: &mut PgConnection, rows: &[&Prepared]) -> Result<()> {
+    let (mut accounts, mut labels, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        for label in &row.labels {
+            accounts.push(row.message.account.uuid());
+            labels.push(*label);
+            ids.push(row.message.id.uuid());
+        }
+    }
+    if labels.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "INSERT INTO message_labels (account_id, label, message_id)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[])",
+        &accounts,
+        &labels,
+        &ids
     )
     .execute(conn)
     .await?;
@@ -235,64 +260,4 @@ pub(super) async fn redact(
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-pub(super) async fn list(
-    conn: &mut PgConnection,
-    account: Id<Account>,
-    filter: &MessageFilter,
-    keyset: &Keyset,
-) -> Result<Vec<Row>> {
-    let internet_id = filter
-        .internet_message_id
-        .as_deref()
-        .map(|id| format!("<{}>", id.trim_start_matches('<').trim_end_matches('>')));
-    let since = filter.since.map(|at| Id::<id::Message>::lower_bound(at).uuid());
-    let until = filter.until.map(|at| Id::<id::Message>::lower_bound(at).uuid());
-    let metadata = (!filter.metadata.is_empty()).then(|| serde_json::json!(filter.metadata));
-    Ok(fetch_page!(
-        conn,
-        keyset,
-        Row,
-        r#"SELECT message_id, internet_message_id, door, mail_from, header_from, subject,
-             size_bytes, recipients, tags, metadata, stream, require_tls, sandbox,
-             blob_hash IS NOT NULL AS "has_content!", created_at
-         FROM messages AS m WHERE account_id = $3
-           AND ($4::text IS NULL OR left(internet_message_id, 200) = left($4, 200)
-             AND internet_message_id = $4)
-           AND ($5::text IS NULL OR mail_from = $5)
-           AND ($6::text IS NULL OR tags::jsonb ? $6)
-           AND ($7::uuid IS NULL OR message_id >= $7)
-           AND ($8::uuid IS NULL OR message_id < $8)
-           AND ($11::text IS NULL OR stream = $11)
-           AND ($13::text IS NULL OR position(lower($13) IN lower(subject)) > 0)
-           AND ($14::jsonb IS NULL OR metadata::jsonb @> $14)
-           AND ($9::text IS NULL AND $10::text IS NULL AND $12::text IS NULL
-             OR EXISTS (SELECT 1 FROM deliveries AS d WHERE d.account_id = $3
-               AND d.delivery_id BETWEEN m.message_id
-                 AND ((left(m.message_id::text, 33) || 'fff')::uuid)
-               AND ($9::text IS NULL OR d.recipient = $9)
-               AND ($12::text IS NULL OR split_part(d.recipient, '@', -1) = $12)
-               AND ($10::text IS NULL OR d.status = $10))
-             OR EXISTS (SELECT 1 FROM queue AS q WHERE q.account_id = $3
-               AND q.shard = ('x' || substr(m.message_id::text, 32, 2))::bit(8)::integer
-               AND q.delivery_id BETWEEN m.message_id
-                 AND ((left(m.message_id::text, 33) || 'fff')::uuid)
-               AND ($9::text IS NULL OR q.recipient = $9)
-               AND ($12::text IS NULL OR split_part(q.recipient, '@', -1) = $12)
-               AND ($10::text IS NULL OR q.status = $10)))"#,
-        "message_id",
-        account.uuid(),
-        internet_id,
-        filter.from,
-        filter.tag,
-        since as Option<Uuid>,
-        until as Option<Uuid>,
-        filter.to,
-        filter.status,
-        filter.stream,
-        filter.domain,
-        filter.subject,
-        metadata,
-    ))
 }

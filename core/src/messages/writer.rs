@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 use super::{Submission, store};
 use crate::{
@@ -44,6 +45,7 @@ pub(crate) struct Prepared {
     pub sent_copy: Option<NewMail>,
     /// On the mail that it answers.
     pub mark: Option<Mark>,
+    pub labels: Vec<Uuid>,
     pub stream: Option<String>,
     pub require_tls: Option<bool>,
     pub submission: Submission,

@@ -17,7 +17,7 @@ use crate::{
 pub struct DeliveryFilter {
     /// Of this status.
     pub status: Option<String>,
-    /// To this address.
+    /// To this address, in any case.
     pub recipient: Option<String>,
     /// To this domain, in A-label form.
     pub domain: Option<String>,
@@ -38,8 +38,8 @@ pub async fn list_deliveries(
 ) -> Result<Page<DeliveryView>> {
     cx.require(Scope::MessagesRead)?;
     let keyset = Keyset::new(cx, "deliveries", request)?;
-    let mut conn = cx.platform().acquire().await?;
-    let rows = store::list_deliveries(&mut conn, cx.account(), filter, &keyset).await?;
+    let mut tx = cx.platform().begin_list("deliveries.list").await?;
+    let rows = store::list_deliveries(tx.conn(), cx.account(), filter, &keyset).await?;
     Ok(keyset.page(cx, rows, |row| row.id.uuid()))
 }
 

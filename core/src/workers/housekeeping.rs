@@ -69,7 +69,7 @@ async fn erase(conn: &mut sqlx::PgConnection) -> Result<()> {
 }
 
 /// Everything that belongs to an account and is not deleted with its row.
-const ERASE: [&str; 15] = [
+const ERASE: [&str; 16] = [
     "DELETE FROM mails WHERE account_id = $1",
     "DELETE FROM mail_contents WHERE account_id = $1",
     "DELETE FROM mailboxes WHERE account_id = $1",
@@ -78,6 +78,7 @@ const ERASE: [&str; 15] = [
     "DELETE FROM deliveries WHERE account_id = $1",
     "DELETE FROM delivery_reports WHERE account_id = $1",
     "DELETE FROM messages WHERE account_id = $1",
+    "DELETE FROM message_labels WHERE account_id = $1",
     "DELETE FROM suppressions WHERE account_id = $1",
     "DELETE FROM recent_failures WHERE account_id = $1",
     "DELETE FROM recent_bounces WHERE account_id = $1",
@@ -146,6 +147,15 @@ async fn retire(conn: &mut sqlx::PgConnection, now: ::time::OffsetDateTime) -> R
                  WHERE q.shard = ('x' || substr(m.message_id::text, 32, 2))::bit(8)::integer
                    AND q.delivery_id BETWEEN m.message_id
                      AND (left(m.message_id::text, 33) || 'fff')::uuid)",
+            account.account_id,
+            bound
+        )
+        .execute(&mut *conn)
+        .await?;
+        sqlx::query!(
+            "DELETE FROM message_labels AS l WHERE account_id = $1 AND message_id < $2
+               AND NOT EXISTS (SELECT 1 FROM messages AS m
+                 WHERE m.account_id = $1 AND m.message_id = l.message_id)",
             account.account_id,
             bound
         )

@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// Partitioned tables and their key.
-const TABLES: [&str; 5] = ["messages", "deliveries", "attempts", "delivery_reports", "events"];
+const TABLES: [&str; 6] =
+    ["messages", "message_labels", "deliveries", "attempts", "delivery_reports", "events"];
 /// Days made ahead.
 const AHEAD: i64 = 3;
 

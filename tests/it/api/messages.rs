@@ -1,5 +1,6 @@
 //! Sending by each of the three forms, and reading what became of it.
 
+use posthouse_core::events::matches_any;
 use posthouse_tests::app::App;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -68,6 +69,14 @@ async fn deliveries_and_events_tell_what_became_of_it() {
     assert_eq!(types, ["message.accepted", "delivery.delivered"]);
     let events = alice.http.all("/v1/events?types=delivery.*").await;
     assert!(events.iter().all(|event| event["type"].as_str().unwrap().starts_with("delivery.")));
+    let all = alice.http.all("/v1/events?limit=1").await;
+    for types in ["message.accepted", "delivery.*,message.*", "*", "mail.*"] {
+        let patterns: Vec<String> = types.split(',').map(str::to_owned).collect();
+        let mut wanted = all.clone();
+        wanted.retain(|event| matches_any(&patterns, event["type"].as_str().unwrap()));
+        let found = alice.http.all(&format!("/v1/events?types={types}&limit=1")).await;
+        assert_eq!(found, wanted, "{types}");
+    }
     for (filter, count) in [
         ("to=bob@remote.test", 1),
         ("to=x@remote.test", 0),
@@ -113,6 +122,65 @@ async fn messages_are_found_by_domain_subject_and_metadata() {
     }
     let wrong = alice.http.get("/v1/messages?metadata=x&domain=.").await.expect(422);
     assert_eq!(wrong.pointers(), ["/domain", "/metadata"]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn messages_are_found_by_what_is_known_of_them() {
+    let app = App::test().sandbox().start().await;
+    let alice = app.account("alice@example.test").await;
+    let send = async |to: &[&str], subject: &str, number: usize, status: &str| {
+        let mut new = json!({"from": alice.address, "to": to, "subject": subject, "text": "x",
+            "metadata": {"number": number.to_string(), "shop": "7"}, "stream": "orders"});
+        new["tags"] =
+            if number.is_multiple_of(2) { json!(["even", "any"]) } else { json!(["any"]) };
+        let taken = alice.http.post("/v1/messages", new).await.expect(202);
+        alice.wait_for_status(&taken.id(), status).await;
+    };
+    for number in 0..6 {
+        let to = format!("Bob{}@d{}.remote.test", number % 3, number % 3);
+        send(&[&to, "all@remote.test"], &format!("Order {number}"), number, "delivered").await;
+    }
+    send(&["bounce@remote.test", "bounce+551@remote.test"], "Lost", 7, "failed").await;
+    for (filter, count) in [
+        ("to=bob1@D1.remote.test", 2),
+        ("to=all@remote.test", 6),
+        ("to=all@remote.test&tag=even", 3),
+        ("to=bob1@d1.remote.test&tag=even", 1),
+        ("domain=d2.remote.test", 2),
+        ("domain=D2.Remote.test&metadata%5Bnumber%5D=5", 1),
+        ("domain=nowhere.test", 0),
+        ("subject=order", 6),
+        ("subject=ORDER%203", 1),
+        ("subject=%25", 0),
+        ("tag=any", 7),
+        ("tag=ev", 0),
+        ("metadata[shop]=7", 7),
+        ("metadata[shop]=7&metadata[number]=2", 1),
+        ("metadata[shop]=7&metadata[number]=2&tag=nothing", 0),
+        ("metadata[number]=", 0),
+        ("stream=orders", 7),
+        ("status=failed", 1),
+        ("status=delivered&tag=even", 3),
+        ("to=bounce@remote.test&status=delivered", 0),
+        ("tag=any&since=2999-01-01T00:00:00Z", 0),
+        ("to=all@remote.test&until=2999-01-01T00:00:00Z", 6),
+    ] {
+        for limit in [1, 2, 200] {
+            let path = format!("/v1/messages?{filter}&limit={limit}");
+            let found = alice.http.all(&path).await;
+            let mut ids: Vec<&str> = found.iter().map(|one| one["id"].as_str().unwrap()).collect();
+            assert!(ids.is_sorted_by(|a, b| a > b), "{path}: {ids:?}");
+            ids.dedup();
+            assert_eq!(ids.len(), count, "{path}");
+        }
+    }
+    let first = alice.http.get("/v1/messages?tag=even&limit=1").await.expect(200);
+    let next = first["next_cursor"].as_str().unwrap();
+    let second = alice.http.get(&format!("/v1/messages?tag=even&limit=1&cursor={next}")).await;
+    let back = second.expect(200)["prev_cursor"].as_str().unwrap().to_owned();
+    let again = alice.http.get(&format!("/v1/messages?tag=even&limit=1&cursor={back}")).await;
+    assert_eq!(again.expect(200)["data"], first["data"]);
     app.stop().await;
 }
 

@@ -43,7 +43,7 @@ struct MessageParams {
     message_id: Option<String>,
     /// Reverse-path.
     from: Option<String>,
-    /// Address of a recipient.
+    /// Address of a recipient, in any case.
     to: Option<String>,
     /// Domain of a recipient.
     domain: Option<String>,
@@ -104,7 +104,9 @@ impl FromParams for ListRequest {
 
 /// List messages
 ///
-/// Messages of the account, newest first.
+/// Messages of the account, newest first. What is looked up in an index, however many messages there
+/// are: `message_id`, `to`, `domain`, `tag`, `metadata`, `stream`, `status`, `since` and `until`. For
+/// `from` and `subject` the server goes through the messages: give it a time, too.
 #[utoipa::path(get, path = "/messages", tag = "messages", params(MessageParams, PageParams),
     security(("api_key" = ["messages:read"])),
     responses((status = 200, description = "A page of messages", body = List<Message>)))]

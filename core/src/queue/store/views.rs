@@ -121,7 +121,7 @@ pub(crate) async fn list_deliveries(
                FROM deliveries) AS d
          WHERE account_id = $3
            AND ($4::text IS NULL OR status = $4)
-           AND ($5::text IS NULL OR recipient = $5)
+           AND ($5::text IS NULL OR lower(recipient) = lower($5))
            AND ($6::text IS NULL OR split_part(recipient, '@', -1) = $6)
            AND ($7::uuid IS NULL OR delivery_id >= $7)
            AND ($8::uuid IS NULL OR delivery_id < $8)"#,
