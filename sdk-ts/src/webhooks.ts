@@ -1,4 +1,4 @@
-// Checks webhook requests (Standard Webhooks: HMAC-SHA256 over `id.timestamp.body`).
+// Checks webhook requests (Standard Webhooks: HMAC-SHA256 or Ed25519 over `id.timestamp.body`).
 
 import { PosthouseError } from './errors.js';
 import type { AnyEvent } from './generated/operations.gen.js';
@@ -44,7 +44,7 @@ export interface VerifyOptions {
  *
  * @param headers header fields of the request
  * @param body the body as it came: not parsed and written again
- * @param secret `whsec_…` of the endpoint; several while one is being replaced
+ * @param secret `whsec_…` of the endpoint, or its public key `whpk_…`; several while one is being replaced
  * @throws {WebhookError} when the request is not to be trusted
  */
 export async function verify(
@@ -99,21 +99,44 @@ function decode(base64: string): Uint8Array<ArrayBuffer> | undefined {
   return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 }
 
-function importKey(secret: string): Promise<CryptoKey> {
-  const bytes = secret.startsWith('whsec_') ? decode(secret.slice('whsec_'.length)) : undefined;
-  if (!bytes || bytes.length < 24 || bytes.length > 64) {
-    throw new WebhookError('secret_invalid', 'a secret is whsec_ and the base64 of 24 to 64 octets');
-  }
-  return crypto.subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'SHA-256' }, false, ['verify']);
+/** A kind of signature: what its secrets and its signatures begin with. */
+interface Scheme {
+  secret: string;
+  signature: string;
+  algorithm: AlgorithmIdentifier | HmacImportParams;
+  isLength: (octets: number) => boolean;
 }
 
-async function anyMatches(keys: CryptoKey[], header: string, content: Uint8Array<ArrayBuffer>): Promise<boolean> {
-  const texts = header.split(' ').filter((text) => text.startsWith('v1,'));
-  for (const text of texts.slice(0, MOST_SIGNATURES)) {
-    const signature = decode(text.slice('v1,'.length));
-    if (!signature) continue;
-    for (const key of keys) {
-      if (await crypto.subtle.verify('HMAC', key, signature, content)) return true;
+const SCHEMES: readonly Scheme[] = [
+  {
+    secret: 'whsec_',
+    signature: 'v1,',
+    algorithm: { name: 'HMAC', hash: 'SHA-256' },
+    isLength: (octets) => octets >= 24 && octets <= 64,
+  },
+  { secret: 'whpk_', signature: 'v1a,', algorithm: 'Ed25519', isLength: (octets) => octets === 32 },
+];
+
+interface Key {
+  scheme: Scheme;
+  key: CryptoKey;
+}
+
+async function importKey(secret: string): Promise<Key> {
+  const scheme = SCHEMES.find((known) => secret.startsWith(known.secret));
+  const bytes = scheme && decode(secret.slice(scheme.secret.length));
+  if (!bytes || !scheme.isLength(bytes.length)) {
+    const expected = 'a secret is whsec_ and the base64 of 24 to 64 octets, or a public key: whpk_ and that of 32';
+    throw new WebhookError('secret_invalid', expected);
+  }
+  return { scheme, key: await crypto.subtle.importKey('raw', bytes, scheme.algorithm, false, ['verify']) };
+}
+
+async function anyMatches(keys: Key[], header: string, content: Uint8Array<ArrayBuffer>): Promise<boolean> {
+  for (const text of header.split(' ').slice(0, MOST_SIGNATURES)) {
+    for (const { scheme, key } of keys.filter((one) => text.startsWith(one.scheme.signature))) {
+      const signature = decode(text.slice(scheme.signature.length));
+      if (signature && (await crypto.subtle.verify(key.algorithm, key, signature, content))) return true;
     }
   }
   return false;

@@ -1,7 +1,7 @@
 // What a receiver of webhooks refuses, each with its code.
 
 import assert from 'node:assert/strict';
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac, generateKeyPairSync, randomBytes, sign as signWith } from 'node:crypto';
 import { test } from 'node:test';
 import { type WebhookErrorCode, webhooks } from 'posthouse';
 
@@ -40,6 +40,21 @@ test('while a secret is replaced, any of its signatures and any of the secrets w
     await webhooks.verify(both, body, secrets, { now });
   }
   await refused(webhooks.verify(both, body, secret, { now }), 'signature_invalid');
+});
+
+test('an endpoint with Ed25519 is checked with its public key, and with nothing else', async () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const raw = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url').toString('base64');
+  const made = signWith(null, Buffer.from(`evt_1.${time}.${body}`), privateKey).toString('base64');
+  await webhooks.verify(fields(`v1,AAAA v1a,${made}`), body, `whpk_${raw}`, { now });
+  await webhooks.verify(fields(`v1a,${made}`), body, [secret, `whpk_${raw}`], { now });
+  const forged = [`v1,${made}`, sign(`whsec_${raw}`, body), `v1a,${sign(`whsec_${raw}`, body).slice(3)}`];
+  for (const signature of forged) {
+    await refused(webhooks.verify(fields(signature), body, `whpk_${raw}`, { now }), 'signature_invalid');
+  }
+  await refused(webhooks.verify(fields(`v1a,${made}`), `${body} `, `whpk_${raw}`, { now }), 'signature_invalid');
+  await refused(webhooks.verify(fields(`v1a,${made}`), body, `whsec_${raw}`, { now }), 'signature_invalid');
+  await refused(webhooks.verify(fields(`v1a,${made}`), body, 'whpk_AAAA', { now }), 'secret_invalid');
 });
 
 test('forged requests are refused', async () => {
