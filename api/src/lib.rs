@@ -53,6 +53,7 @@ fn hasty_routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(meta::router())
         .merge(unsubscribe::router())
+        .merge(v1::well_known_router())
         .nest("/v1", v1::router())
 }
 

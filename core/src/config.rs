@@ -32,8 +32,19 @@ pub struct Config {
     pub memory_bytes: u64,
     /// Waits after the first, second … failed call of a webhook; after the last one it is given up.
     pub webhook_retry_schedule: Vec<Duration>,
+    /// Access tokens.
+    pub tokens: Tokens,
     /// Local addresses without an account are delivered to the sender's (localserve).
     pub sandbox: bool,
+}
+
+/// How long things of access tokens last.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// A session ends when it was not refreshed for so long.
+    pub session_lifetime: Duration,
+    /// Another key signs after so long.
+    pub signing_key_period: Duration,
 }
 
 /// How outgoing mail leaves.
@@ -130,6 +141,10 @@ impl Default for Config {
             spool: Spool { directory: PathBuf::from("spool"), bytes: 4 * 1024 * MIB },
             memory_bytes: 256 * MIB,
             webhook_retry_schedule: default_webhook_retry_schedule(),
+            tokens: Tokens {
+                session_lifetime: Duration::from_hours(30 * 24),
+                signing_key_period: Duration::from_hours(30 * 24),
+            },
             sandbox: false,
         }
     }

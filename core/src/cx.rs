@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use crate::{
     error::{Error, Result},
     events::{self, NewEvent},
-    id::{Account, ApiKey, AppPassword, Id, Request},
+    id::{Account, ApiKey, AppPassword, Id, Request, Session},
     idempotency::IdempotencyKey,
     platform::Platform,
     scope::{Scope, Scopes},
@@ -49,6 +49,8 @@ pub enum Credential {
     Password,
     /// Address and a password for one device.
     AppPassword(Id<AppPassword>),
+    /// An access token of a session.
+    Session(Id<Session>),
     /// Nothing: the server itself acts.
     System,
 }

@@ -55,6 +55,10 @@ kinds! {
     ApiKey = "key";
     /// A password for one device.
     AppPassword = "crd";
+    /// A session: what a login gave, until it is revoked.
+    Session = "ses";
+    /// A key that signs access tokens.
+    SigningKey = "sgk";
     /// An attempt to log in.
     LoginAttempt = "lga";
     /// A mailbox (folder).

@@ -42,6 +42,7 @@ pub mod templates;
 mod text;
 pub mod threads;
 pub mod time;
+pub mod tokens;
 pub mod trace;
 pub mod vault;
 pub mod version;

@@ -19,6 +19,7 @@ use crate::{
     queue::Queue,
     room::Room,
     spool::Budgets,
+    tokens::SigningKeys,
     trace::TraceKey,
     vault::Vault,
     wake::Wake,
@@ -63,6 +64,7 @@ struct Inner {
     writer: Writer,
     webhooks: Webhooks,
     budgets: Budgets,
+    signing_keys: SigningKeys,
 }
 
 impl Platform {
@@ -92,6 +94,7 @@ impl Platform {
             writer: Writer::default(),
             webhooks,
             budgets,
+            signing_keys: SigningKeys::new(),
         })))
     }
 
@@ -161,6 +164,10 @@ impl Platform {
 
     pub(crate) fn directory(&self) -> &Directory {
         &self.0.directory
+    }
+
+    pub(crate) fn signing_keys(&self) -> &SigningKeys {
+        &self.0.signing_keys
     }
 
     pub(crate) fn cursor_key(&self) -> &CursorKey {

@@ -181,6 +181,11 @@ impl Node {
         format!("http://{}", self.server.addresses.http)
     }
 
+    /// Does the hourly clean-up of this node now.
+    pub async fn clean_up(&self) {
+        self.server.clean_up().await;
+    }
+
     /// Stops as at SIGTERM.
     pub async fn stop(self) {
         self.server.stop().await;

@@ -36,7 +36,17 @@ impl RequestMemory {
 
 /// Reads the whole body, at most as much as the limits say.
 pub(crate) async fn read(parts: &Parts, body: Body, state: &ApiState) -> ApiResult<Bytes> {
-    let limit = u64::try_from(state.limits.body_bytes).unwrap_or(u64::MAX);
+    read_up_to(parts, body, state, u64::MAX).await
+}
+
+/// The same, of at most so many `octets`.
+pub(super) async fn read_up_to(
+    parts: &Parts,
+    body: Body,
+    state: &ApiState,
+    octets: u64,
+) -> ApiResult<Bytes> {
+    let limit = u64::try_from(state.limits.body_bytes).unwrap_or(u64::MAX).min(octets);
     let announced = parts.headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit) {

@@ -1,4 +1,4 @@
-//! Who calls: API key (RFC 6750 Bearer) or address and password (RFC 7617 Basic).
+//! Who calls: API key or access token (RFC 6750 Bearer) or address and password (RFC 7617 Basic).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +11,7 @@ use posthouse_core::{
     Actor, Cx, Door, Error, Id, Platform,
     credentials::{self, Client},
     id::{Account, Request},
-    limits,
+    limits, tokens,
 };
 
 use crate::{
@@ -98,7 +98,7 @@ pub(crate) async fn authenticate(
     let (scheme, secret) = text.split_once(' ').ok_or(Error::InvalidCredentials)?;
     let secret = secret.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
-        return credentials::authenticate_api_key(platform, Door::Http, secret, remote).await;
+        return tokens::authenticate_bearer(platform, Door::Http, secret, remote).await;
     }
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(Error::InvalidCredentials);

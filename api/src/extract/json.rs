@@ -29,12 +29,22 @@ const LARGE: usize = 256 * 1024;
 
 /// Reads a body that says it is JSON.
 pub(super) async fn read(parts: &Parts, body: Body, state: &ApiState) -> ApiResult<Bytes> {
+    read_up_to(parts, body, state, u64::MAX).await
+}
+
+/// The same, of at most so many `octets`.
+pub(super) async fn read_up_to(
+    parts: &Parts,
+    body: Body,
+    state: &ApiState,
+    octets: u64,
+) -> ApiResult<Bytes> {
     let kind = media_type(&parts.headers);
     if !matches!(kind.as_deref(), Some("application/json" | "application/merge-patch+json")) {
         let detail = "this operation takes Content-Type: application/json";
         return Err(Problem::http(HttpCode::UnsupportedMediaType, detail));
     }
-    body::read(parts, body, state).await
+    body::read_up_to(parts, body, state, octets).await
 }
 
 /// Parses the body of a request that has the faults `around`.

@@ -9,6 +9,7 @@ mod input;
 mod json;
 mod note;
 mod object;
+mod open;
 mod params;
 mod path;
 
@@ -26,6 +27,7 @@ pub(crate) use input::survives_wrong_types;
 pub(crate) use json::{off_reactor, parse as parse_json};
 pub(crate) use note::AllowanceNote;
 pub(crate) use object::Object;
+pub(crate) use open::{Open, OpenInput};
 pub(crate) use params::{FromParams, Params, Reader};
 pub(crate) use path::{PathId, PathText};
 

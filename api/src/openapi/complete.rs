@@ -194,6 +194,10 @@ fn answers(operation: &mut Operation, place: &Place<'_>) {
     if place.path.ends_with("/raw") && place.method == "get" || place.path.ends_with("/{path}") {
         statuses.push("416");
     }
+    if place.path == "/v1/auth/token" {
+        // What a credential answers elsewhere, a login does here.
+        statuses.extend(["401", "403", "429"]);
+    }
     statuses.extend(mail_answers(operation, place));
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {

@@ -23,7 +23,8 @@ const TAGS: &[(&str, &str)] = &[
     ("sandbox", "Outgoing mail that never leaves the server: for development and tests."),
     ("domains", "Domains that are served here."),
     ("accounts", "Accounts and their addresses, for administrators."),
-    ("account", "The caller's own account: passwords and logins."),
+    ("auth", "Access tokens for people who log in, and the keys that sign them."),
+    ("account", "The caller's own account: passwords, sessions and logins."),
     ("api-keys", "Keys of applications."),
     ("meta", "About the server itself."),
 ];
@@ -74,7 +75,10 @@ fn schemes() -> [(&'static str, SecurityScheme); 2] {
     let key = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("phk_…")
-        .description(Some("An API key. The scopes it needs stand at each operation."))
+        .description(Some(
+            "An API key, or an access token of `POST /v1/auth/token`. The scopes it needs stand at \
+             each operation.",
+        ))
         .build();
     let mut password = Http::new(HttpAuthScheme::Basic);
     password.description = Some(

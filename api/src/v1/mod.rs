@@ -5,6 +5,7 @@ mod accounts;
 mod api_keys;
 mod app_passwords;
 mod audit_log;
+mod auth;
 mod deliveries;
 mod domains;
 mod events;
@@ -22,6 +23,7 @@ mod queue;
 mod queue_bulk;
 mod queue_holds;
 mod sandbox;
+mod sessions;
 mod stream;
 mod suppression_files;
 mod suppression_shapes;
@@ -40,6 +42,7 @@ mod webhooks;
 
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use auth::well_known_router;
 pub(crate) use webhook_docs::describe_webhooks;
 
 use crate::state::ApiState;
@@ -73,6 +76,8 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(account::router())
         .merge(limits::router())
         .merge(app_passwords::router())
+        .merge(sessions::router())
+        .merge(auth::router())
         .merge(audit_log::router())
         .merge(api_keys::router())
 }

@@ -1,7 +1,7 @@
 //! The bodies of administration: faults of shape never hide those of the content.
 
 use super::{
-    account, accounts, api_keys, app_passwords, domains, limits, templates, webhook_replays,
+    account, accounts, api_keys, app_passwords, auth, domains, limits, templates, webhook_replays,
     webhook_secrets, webhooks,
 };
 use crate::{
@@ -15,6 +15,8 @@ fn the_rest_of_a_body_is_read_whatever_is_wrong() {
     survives_wrong_types::<accounts::AccountPatchBody>();
     survives_wrong_types::<account::OwnAccountPatchBody>();
     survives_wrong_types::<account::PasswordChangeBody>();
+    survives_wrong_types::<auth::TokenRequestBody>();
+    survives_wrong_types::<auth::TokenRevocationBody>();
     survives_wrong_types::<app_passwords::NewAppPasswordBody>();
     survives_wrong_types::<api_keys::NewApiKeyBody>();
     survives_wrong_types::<api_keys::ApiKeyPatchBody>();

@@ -17,9 +17,10 @@ use uuid::Uuid;
 use crate::{
     domains,
     error::{Error, Result},
-    id::{Account, ApiKey, Id},
+    id::{Account, ApiKey, Id, Session},
     platform::Platform,
     scope::Scopes,
+    tokens::SessionInfo,
 };
 
 const KEPT: Duration = Duration::from_secs(1);
@@ -63,6 +64,7 @@ pub(crate) struct Directory {
     domains: Cache<Arc<str>, Option<Arc<DomainInfo>>>,
     addresses: Cache<(Uuid, String), Option<Local>>,
     keys: Cache<[u8; 32], Option<Arc<KeyInfo>>>,
+    sessions: Cache<Id<Session>, Option<Arc<SessionInfo>>>,
     postmaster: Cache<(), Option<Local>>,
 }
 
@@ -80,7 +82,13 @@ fn shared(error: &Arc<Error>) -> Error {
 
 impl Directory {
     pub(crate) fn new() -> Self {
-        Self { domains: cache(), addresses: cache(), keys: cache(), postmaster: cache() }
+        Self {
+            domains: cache(),
+            addresses: cache(),
+            keys: cache(),
+            sessions: cache(),
+            postmaster: cache(),
+        }
     }
 
     /// Forgets everything, after a change made by this node.
@@ -88,6 +96,7 @@ impl Directory {
         self.domains.invalidate_all();
         self.addresses.invalidate_all();
         self.keys.invalidate_all();
+        self.sessions.invalidate_all();
         self.postmaster.invalidate_all();
     }
 
@@ -176,5 +185,23 @@ impl Directory {
             crate::api_keys::store::load_info(&mut conn, &hash).await
         };
         self.keys.try_get_with(hash, load).await.map_err(|error| shared(&error))
+    }
+
+    /// The session with this id.
+    pub(crate) async fn session(
+        &self,
+        platform: &Platform,
+        id: Id<Session>,
+    ) -> Result<Option<Arc<SessionInfo>>> {
+        let load = async {
+            let mut conn = platform.acquire().await?;
+            crate::tokens::store::load_info(&mut conn, id).await
+        };
+        self.sessions.try_get_with(id, load).await.map_err(|error| shared(&error))
+    }
+
+    /// Forgets sessions, after this node has revoked one.
+    pub(crate) fn forget_sessions(&self) {
+        self.sessions.invalidate_all();
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     id::{self, Id},
     page::{Keyset, Page, PageRequest},
     scope::{Scope, Scopes},
-    text,
+    text, tokens,
 };
 
 /// All accounts, newest first.
@@ -66,6 +66,9 @@ pub async fn update(cx: &Cx, account: Id<id::Account>, patch: AccountPatch) -> R
             require_password(cx, scopes)?;
         }
         credentials::store::set(tx.conn(), account, &secrets, now).await?;
+    }
+    if patch.password.is_some() || patch.login_disabled.as_ref().is_some_and(Option::is_some) {
+        tokens::store::delete_all(tx.conn(), account).await?;
     }
     audit::record(&mut tx, cx, "update_account", Some(account), "").await?;
     let updated = store::find(tx.conn(), account).await?.ok_or(Error::NotFound("account"))?;

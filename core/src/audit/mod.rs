@@ -24,7 +24,7 @@ pub struct Entry {
     pub at: OffsetDateTime,
     /// Account of whoever did it.
     pub actor_account_id: Id<Account>,
-    /// What it was done with: id of a key or app password, `password` or `system`.
+    /// What it was done with: id of a key, session or app password, `password` or `system`.
     pub credential: String,
     /// Account that it was done to.
     pub account_id: Option<Id<Account>>,
@@ -74,6 +74,7 @@ pub(crate) async fn record(
     let credential = match cx.actor().credential {
         Credential::ApiKey(key) => key.to_string(),
         Credential::AppPassword(id) => id.to_string(),
+        Credential::Session(id) => id.to_string(),
         Credential::Password => "password".to_owned(),
         Credential::System => "system".to_owned(),
     };

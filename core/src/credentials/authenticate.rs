@@ -101,6 +101,35 @@ pub async fn authenticate_password(
     attempts::conclude(platform, client, username, account, result).await
 }
 
+/// The same with the account's own password only; also gives what is kept of that password.
+///
+/// # Errors
+/// `InvalidCredentials`, `LoginDisabled`, `RateLimited`, `Unavailable`.
+pub(crate) async fn authenticate_own_password(
+    platform: &Platform,
+    client: &Client<'_>,
+    username: &str,
+    password: &str,
+) -> Result<(Actor, String)> {
+    attempts::check(platform, client).await?;
+    let account = login_account(platform, username).await?;
+    let result = by_own_password(platform, client, account, password).await;
+    attempts::conclude(platform, client, username, account, result).await
+}
+
+async fn by_own_password(
+    platform: &Platform,
+    client: &Client<'_>,
+    account: Option<Id<Account>>,
+    password: &str,
+) -> Result<(Actor, String)> {
+    let account = account.unwrap_or_else(|| Uuid::nil().into());
+    let mut conn = platform.acquire().await?;
+    let login = store::find_login(&mut conn, account).await?;
+    drop(conn);
+    own_password(client, account, login, password).await
+}
+
 async fn by_password(
     platform: &Platform,
     client: &Client<'_>,
@@ -117,10 +146,19 @@ async fn by_password(
     if let (Some(login), Some(app_password)) = (&login, app_password) {
         return by_app_password(platform, client, login, app_password).await;
     }
+    own_password(client, account, login, password).await.map(|(actor, _)| actor)
+}
+
+async fn own_password(
+    client: &Client<'_>,
+    account: Id<Account>,
+    login: Option<store::Login>,
+    password: &str,
+) -> Result<(Actor, String)> {
     let hash = login.as_ref().and_then(|login| login.argon2id.clone());
-    let right = password::verify(password, hash).await?;
-    match login {
-        Some(login) if right => actor(account, &login, client),
+    let right = password::verify(password, hash.clone()).await?;
+    match (login, hash) {
+        (Some(login), Some(hash)) if right => Ok((actor(account, &login, client)?, hash)),
         _ => Err(Error::InvalidCredentials),
     }
 }

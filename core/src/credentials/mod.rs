@@ -12,6 +12,7 @@ pub(crate) mod store;
 pub(crate) use app_passwords::store::salt;
 pub(crate) use attempts::purge;
 pub use attempts::{Client, LoginAttempt, list as list_attempts};
+pub(crate) use authenticate::authenticate_own_password;
 pub use authenticate::{
     ScramKey, ScramSecret, authenticate_api_key, authenticate_password, conclude_scram,
     scram_secret,

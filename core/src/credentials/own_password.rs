@@ -11,11 +11,12 @@ use crate::{
     cx::{Cx, Door},
     error::{Error, FieldError, Result},
     scope::Scope,
+    tokens,
 };
 
 /// Changes the password of the caller's account. The present one is to be shown, whatever the
 /// credential, so that nobody gets more than they had; guesses count as failed logins. App
-/// passwords and API keys stay.
+/// passwords and API keys stay; sessions end, as whoever has one may have got it by the former one.
 ///
 /// # Errors
 /// `Forbidden`, `InvalidInput`, `RateLimited`.
@@ -51,8 +52,11 @@ pub async fn change_password(cx: &Cx, current: &str, new: &str) -> Result<()> {
     if let Some(secrets) = secrets {
         store::set(tx.conn(), account, &secrets, cx.now()).await?;
     }
+    tokens::store::delete_all(tx.conn(), account).await?;
     audit::record(&mut tx, cx, "change_own_password", Some(account), "").await?;
-    tx.commit().await
+    tx.commit().await?;
+    platform.directory().forget_sessions();
+    Ok(())
 }
 
 /// Every fault that [`change_password`] will find without the database.

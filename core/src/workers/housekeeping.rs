@@ -11,7 +11,7 @@ use crate::{
     id::{self, Id},
     idempotency, limits, mails,
     platform::Platform,
-    webhooks,
+    tokens, webhooks,
 };
 
 const EVERY: Duration = Duration::from_hours(1);
@@ -46,7 +46,9 @@ pub async fn run_due(platform: &Platform) -> Result<()> {
     webhooks::purge(&mut conn, now).await?;
     credentials::purge(&mut conn, now).await?;
     limits::purge(&mut conn, now).await?;
+    tokens::purge(&mut conn, now).await?;
     drop(conn);
+    tokens::rotate(platform).await?;
     blobs::garbage::collect(platform).await
 }
 

@@ -27,7 +27,9 @@ const MIB: u64 = 1024 * 1024;
 const SMALLEST_SIZE_LIMIT: u64 = 64 * 1024;
 const LARGEST_SIZE_LIMIT: u64 = 1024 * MIB;
 /// Far longer than any sender wants to wait.
-const LONGEST_WAIT: u64 = 30 * 24 * 3600;
+const LONGEST_WAIT: u64 = 30 * DAY;
+const DAY: u64 = 24 * 3600;
+const YEAR: u64 = 365 * DAY;
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// Collects faults.
@@ -101,6 +103,7 @@ pub(super) fn check(file: file::File, environment: Environment) -> Result<Settin
         memory_bytes: memory(&file.limits, &mut faults),
         webhook_retry_schedule: faults
             .schedule("webhooks.retry_schedule_seconds", &file.webhooks.retry_schedule_seconds),
+        tokens: tokens(&file.tokens, &mut faults),
         delivery: delivery(file.delivery, environment.smart_host_password, &mut faults),
         ..core::Config::default()
     };
@@ -299,6 +302,20 @@ fn message_size_limit(file: &file::Limits, faults: &mut Faults) -> u64 {
         "is between 65536 (64 KiB) and 1073741824 (1 GiB)",
     );
     limit
+}
+
+fn tokens(file: &file::Tokens, faults: &mut Faults) -> core::Tokens {
+    let session = (900..=YEAR).contains(&file.session_seconds);
+    let what = "is between 900 (15 minutes) and 31536000 (a year)";
+    faults.require(session, "tokens.session_seconds", what);
+    // A key is published a day before it signs.
+    let period = (2 * DAY..=YEAR).contains(&file.signing_key_seconds);
+    let what = "is between 172800 (2 days) and 31536000 (a year)";
+    faults.require(period, "tokens.signing_key_seconds", what);
+    core::Tokens {
+        session_lifetime: Duration::from_secs(file.session_seconds),
+        signing_key_period: Duration::from_secs(file.signing_key_seconds),
+    }
 }
 
 fn networks(texts: Vec<String>, faults: &mut Faults) -> Vec<String> {

@@ -39,6 +39,8 @@ pub(crate) struct File {
     pub delivery: Delivery,
     /// Webhooks.
     pub webhooks: Webhooks,
+    /// Access tokens.
+    pub tokens: Tokens,
     /// The log.
     pub log: Log,
 }
@@ -240,6 +242,26 @@ impl Default for Webhooks {
         Self {
             allowed_networks: Vec::new(),
             retry_schedule_seconds: schedule.iter().map(std::time::Duration::as_secs).collect(),
+        }
+    }
+}
+
+/// `[tokens]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tokens {
+    /// A session ends when it was not refreshed for so long.
+    pub session_seconds: u64,
+    /// Another key signs access tokens after so long.
+    pub signing_key_seconds: u64,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        let core = posthouse_core::Config::default().tokens;
+        Self {
+            session_seconds: core.session_lifetime.as_secs(),
+            signing_key_seconds: core.signing_key_period.as_secs(),
         }
     }
 }

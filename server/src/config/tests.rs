@@ -65,6 +65,9 @@ fn all_faults_are_told_at_once() {
         smart_host = { host = "smtp.example.net", tls = "never", username = "u", password = "p" }
         [webhooks]
         allowed_networks = ["10.0.0.0/33"]
+        [tokens]
+        session_seconds = 60
+        signing_key_seconds = 86400
         [log]
         format = "xml"
         level = "loud"
@@ -89,6 +92,8 @@ fn all_faults_are_told_at_once() {
         "delivery.connections_per_destination",
         "delivery.retry_schedule_seconds",
         "delivery.smart_host.tls",
+        "tokens.session_seconds",
+        "tokens.signing_key_seconds",
         "log.format",
         "log.level",
     ];

@@ -3,8 +3,10 @@
 mod administration;
 mod api_keys;
 mod app_passwords;
+mod forged_tokens;
 mod limits;
 mod logins;
+mod tokens;
 
 use std::time::Duration;
 

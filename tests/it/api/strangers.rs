@@ -198,6 +198,10 @@ impl Things {
         let template = json!({"name": "mine", "text": "Mine"});
         let template = http.post("/v1/templates", template).await.expect(201);
         let hold = http.post("/v1/queue/holds", json!({"sender": "x@x.test"})).await.expect(201);
+        let login = json!({"grant_type": "password", "address": "alice@example.test",
+                           "password": posthouse_tests::app::PASSWORD});
+        app.anonymous().post("/v1/auth/token", login).await.expect(200);
+        let sessions = http.get("/v1/account/sessions").await.expect(200);
         let first = |list: &Answer| list["data"][0]["id"].as_str().unwrap().to_owned();
         Self(vec![
             ("/messages/", first_message.id()),
@@ -207,6 +211,7 @@ impl Things {
             ("/api-keys/", first(&keys)),
             ("/domains/", first(&domains)),
             ("/app-passwords/", device.id()),
+            ("/sessions/", first(&sessions)),
             ("/accounts/", account.to_owned()),
             ("/webhooks/deliveries/", call.await),
             ("/webhooks/replays/", replay.expect(202).id()),
