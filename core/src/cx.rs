@@ -106,6 +106,8 @@ pub struct Actor {
     pub expires_at: Option<OffsetDateTime>,
     /// Most requests of the account in a minute.
     pub requests_per_minute: Option<i32>,
+    /// Most requests with the key in a minute.
+    pub key_requests_per_minute: Option<i32>,
     /// Messages of this caller go to the sandbox, never out.
     pub sandbox: bool,
 }
@@ -124,6 +126,7 @@ impl Actor {
             allowed_senders: Vec::new(),
             expires_at: None,
             requests_per_minute: None,
+            key_requests_per_minute: None,
             sandbox: false,
         }
     }

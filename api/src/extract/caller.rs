@@ -49,18 +49,16 @@ impl FromRequestParts<ApiState> for Caller {
     }
 }
 
-/// Counts the request for the account of the credential, and refuses it when it is one too many.
+/// Counts the request for the credential and its account, and refuses it when it is one too many.
 async fn take_request(parts: &Parts, state: &ApiState, actor: &Actor) -> Result<(), Error> {
-    let Some(allowance) = limits::take_request(&state.platform, actor).await? else {
-        return Ok(());
-    };
+    let allowances = limits::take_request(&state.platform, actor).await?;
     if let Some(note) = parts.extensions.get::<AllowanceNote>() {
-        note.set(allowance);
+        note.set(allowances);
     }
-    if allowance.exceeded {
-        return Err(Error::RateLimited { retry_after: allowance.reset });
+    match allowances.exceeded() {
+        Some(allowance) => Err(Error::RateLimited { retry_after: allowance.reset }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Header field `If-Match` (RFC 9110 §13.1.1): the versions that the caller knows; none: any. Weak

@@ -2,20 +2,20 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use posthouse_core::limits::Allowance;
+use posthouse_core::limits::Allowances;
 
-/// What is left of the requests of the caller's account, once it is known. Put there by the
+/// What is left of the requests of the caller's key and account, once it is known. Put there by the
 /// outermost layer.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct AllowanceNote(Arc<Mutex<Option<Allowance>>>);
+pub(crate) struct AllowanceNote(Arc<Mutex<Allowances>>);
 
 impl AllowanceNote {
-    pub(super) fn set(&self, allowance: Allowance) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(allowance);
+    pub(super) fn set(&self, allowances: Allowances) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = allowances;
     }
 
-    /// None: there is no limit, or nobody was let in.
-    pub(crate) fn get(&self) -> Option<Allowance> {
+    /// Nothing where there is no limit, or nobody was let in.
+    pub(crate) fn get(&self) -> Allowances {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,10 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::Response,
 };
-use posthouse_core::{Id, id, limits::Allowance};
+use posthouse_core::{
+    Id, id,
+    limits::{Allowance, Allowances},
+};
 
 use super::facts::REQUEST_ID;
 
@@ -32,12 +35,19 @@ pub(super) fn complete(answer: &mut Response, id: Id<id::Request>) {
 }
 
 /// Tells how many requests may still come (draft-ietf-httpapi-ratelimit-headers).
-pub(super) fn tell(answer: &mut Response, allowance: Allowance) {
-    let Allowance { limit, remaining, reset, .. } = allowance;
-    let policy = format!("\"account\";q={limit};w=60");
-    let left = format!("\"account\";r={remaining};t={}", reset.as_secs());
-    for (name, text) in [("ratelimit-policy", policy), ("ratelimit", left)] {
-        if let Ok(value) = HeaderValue::from_str(&text) {
+pub(super) fn tell(answer: &mut Response, allowances: Allowances) {
+    let known = [("account", allowances.account), ("key", allowances.key)];
+    let known = known.into_iter().filter_map(|(name, one)| one.map(|one| (name, one)));
+    let (mut policies, mut left) = (Vec::new(), Vec::new());
+    for (name, Allowance { limit, remaining, reset, .. }) in known {
+        policies.push(format!("\"{name}\";q={limit};w=60"));
+        left.push(format!("\"{name}\";r={remaining};t={}", reset.as_secs()));
+    }
+    if policies.is_empty() {
+        return;
+    }
+    for (name, texts) in [("ratelimit-policy", policies), ("ratelimit", left)] {
+        if let Ok(value) = HeaderValue::from_str(&texts.join(", ")) {
             answer.headers_mut().insert(HeaderName::from_static(name), value);
         }
     }

@@ -58,9 +58,7 @@ pub(crate) async fn observe(
     span.in_scope(|| {
         let mut answer = problem::render(answer, facts.id);
         headers::complete(&mut answer, facts.id);
-        if let Some(allowance) = allowance.get() {
-            headers::tell(&mut answer, allowance);
-        }
+        headers::tell(&mut answer, allowance.get());
         facts.record(answer.status(), started.elapsed());
         answer
     })

@@ -52,6 +52,9 @@ pub(crate) struct ApiKey {
     allowed_senders: Vec<String>,
     /// Its messages go to the sandbox, never out.
     sandbox: bool,
+    /// Most requests with it in a minute, beside the limit of its account; null: no limit.
+    #[schema(example = 600)]
+    requests_per_minute: Option<i32>,
     /// End of its life; null: never.
     #[serde(with = "posthouse_core::time::millis::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -77,6 +80,7 @@ impl From<api_keys::ApiKey> for ApiKey {
             allowed_cidrs: key.allowed_cidrs,
             allowed_senders: key.allowed_senders,
             sandbox: key.sandbox,
+            requests_per_minute: key.requests_per_minute,
             expires_at: key.expires_at,
             last_used_at: key.last_used_at,
             created_at: key.created_at,
@@ -113,6 +117,9 @@ pub(crate) struct NewApiKeyBody {
     allowed_senders: Option<Vec<String>>,
     /// Its messages go to the sandbox, never out.
     sandbox: Option<bool>,
+    /// Most requests with it in a minute; no limit by default.
+    #[schema(minimum = 1)]
+    requests_per_minute: Option<i32>,
     /// End of its life; never by default.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Time>,
@@ -127,6 +134,7 @@ impl From<NewApiKeyBody> for NewApiKey {
             allowed_cidrs: body.allowed_cidrs.unwrap_or_default(),
             allowed_senders: body.allowed_senders.unwrap_or_default(),
             sandbox: body.sandbox.unwrap_or_default(),
+            requests_per_minute: body.requests_per_minute,
             expires_at: body.expires_at.map(|time| time.0),
         }
     }
@@ -168,6 +176,10 @@ pub(crate) struct ApiKeyPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     sandbox: Option<bool>,
+    /// Most requests with it in a minute; null: no limit.
+    #[serde(default, deserialize_with = "removable")]
+    #[schema(minimum = 1)]
+    requests_per_minute: Option<Option<i32>>,
     /// End of its life; null: never.
     #[serde(default, deserialize_with = "removable")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -182,6 +194,7 @@ impl From<ApiKeyPatchBody> for ApiKeyPatch {
             allowed_cidrs: body.allowed_cidrs,
             allowed_senders: body.allowed_senders,
             sandbox: body.sandbox,
+            requests_per_minute: body.requests_per_minute,
             expires_at: body.expires_at.map(|end| end.map(|time| time.0)),
         }
     }

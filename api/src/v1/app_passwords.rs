@@ -113,6 +113,7 @@ impl From<NewAppPasswordBody> for NewApiKey {
             allowed_cidrs: body.allowed_cidrs.unwrap_or_default(),
             allowed_senders: body.allowed_senders.unwrap_or_default(),
             sandbox: body.sandbox.unwrap_or_default(),
+            requests_per_minute: None,
             expires_at: body.expires_at.map(|time| time.0),
         }
     }

@@ -18,8 +18,9 @@ use utoipa::{
 use super::{
     webhook_examples::example,
     webhook_shapes::{
-        DeliveryEventData, MailDeletedEventData, MailEventData, MailUpdatedEventData,
-        MessageEventData, SuppressionEventData, UnsubscribeEventData, WebhookEventData,
+        DeliveryEventData, LimitEventData, LoginEventData, MailDeletedEventData, MailEventData,
+        MailUpdatedEventData, MessageEventData, SuppressionEventData, UnsubscribeEventData,
+        WebhookEventData,
     },
 };
 
@@ -34,6 +35,8 @@ pub(crate) fn describe_webhooks(document: &mut OpenApi) {
     add::<SuppressionEventData>(components);
     add::<UnsubscribeEventData>(components);
     add::<WebhookEventData>(components);
+    add::<LimitEventData>(components);
+    add::<LoginEventData>(components);
     let mut paths = PathsBuilder::new();
     for kind in EventKind::ALL.iter().copied() {
         components.schemas.insert(schema_name(kind), event_schema(kind).into());
@@ -75,6 +78,8 @@ pub(super) fn data_schema(kind: EventKind) -> String {
         EventKind::MailUpdated => MailUpdatedEventData::name(),
         EventKind::MailDeleted => MailDeletedEventData::name(),
         EventKind::WebhookDisabled | EventKind::WebhookTest => WebhookEventData::name(),
+        EventKind::AccountLimitExceeded => LimitEventData::name(),
+        EventKind::LoginNewAddress => LoginEventData::name(),
     }
     .into_owned()
 }

@@ -3,9 +3,9 @@
 use posthouse_core::{
     Id,
     events::{
-        DeliveryEvent, DeliveryRef, EventKind, MailDeletedEvent, MailEnvelope, MailEvent,
-        MailUpdatedEvent, MessageEvent, ReportRef, SuppressionEvent, UnsubscribeEvent,
-        WebhookEvent,
+        DeliveryEvent, DeliveryRef, EventKind, LimitEvent, LoginEvent, MailDeletedEvent,
+        MailEnvelope, MailEvent, MailUpdatedEvent, MessageEvent, ReportRef, SuppressionEvent,
+        UnsubscribeEvent, WebhookEvent,
     },
     id::Kind,
 };
@@ -64,6 +64,8 @@ fn data(kind: EventKind) -> Value {
         EventKind::MailDeleted => mail_deleted(),
         EventKind::WebhookDisabled => webhook("the endpoint answered 410 Gone"),
         EventKind::WebhookTest => webhook("somebody asked for this test"),
+        EventKind::AccountLimitExceeded => limit_exceeded(),
+        EventKind::LoginNewAddress => new_address(),
     }
 }
 
@@ -226,5 +228,21 @@ fn webhook(reason: &str) -> Value {
         account_id: id(),
         url: "https://example.test/hooks/mail",
         reason,
+    })
+}
+
+fn limit_exceeded() -> Value {
+    let (limit, maximum, window_seconds) = ("recipients_per_day", 1000, 86_400);
+    value(&LimitEvent { limit, maximum, window_seconds, api_key_id: None })
+}
+
+fn new_address() -> Value {
+    value(&LoginEvent {
+        remote_address: "192.0.2.7".to_owned(),
+        network: "192.0.2.7/32",
+        door: "smtp",
+        mechanism: "SCRAM-SHA-256",
+        login: "alice@example.test",
+        user_agent: "laptop.example.test",
     })
 }

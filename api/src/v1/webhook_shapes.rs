@@ -307,3 +307,35 @@ pub(super) struct MailDeletedEventData {
     /// Its conversation.
     thread_id: String,
 }
+
+/// What `account.limit_exceeded` says.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct LimitEventData {
+    /// Its name: `requests_per_minute`, `recipients_per_day` or `new_recipients_per_day`.
+    limit: String,
+    /// Most that may be.
+    maximum: i64,
+    /// In this time.
+    window_seconds: u64,
+    /// The key whose limit it is; null: the account's.
+    api_key_id: Option<String>,
+}
+
+/// What `login.new_address` says.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct LoginEventData {
+    /// Where the client was.
+    remote_address: String,
+    /// The network that is known from now on: the address, or the /64 of IPv6.
+    network: String,
+    /// `http` or `smtp`.
+    door: String,
+    /// How the password was shown, such as `PLAIN` or `TOKEN`.
+    mechanism: String,
+    /// Name that was given.
+    login: String,
+    /// What the client said of itself: User-Agent, or the name in EHLO.
+    user_agent: String,
+}

@@ -55,6 +55,8 @@ pub(crate) struct KeyInfo {
     pub login_disabled: Option<String>,
     pub last_used_at: Option<OffsetDateTime>,
     pub requests_per_minute: Option<i32>,
+    /// Of this key alone.
+    pub key_requests_per_minute: Option<i32>,
     /// Its use has been noted since it was looked up.
     pub noted: AtomicBool,
 }

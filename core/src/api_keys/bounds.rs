@@ -18,6 +18,7 @@ pub(crate) struct Bounds<'a> {
     cidrs: &'a [String],
     senders: &'a [String],
     sandbox: bool,
+    requests_per_minute: Option<i32>,
     expires_at: Option<OffsetDateTime>,
 }
 
@@ -29,6 +30,7 @@ impl<'a> Bounds<'a> {
             cidrs: &actor.allowed_cidrs,
             senders: &actor.allowed_senders,
             sandbox: actor.sandbox,
+            requests_per_minute: actor.key_requests_per_minute,
             expires_at: actor.expires_at,
         }
     }
@@ -40,6 +42,7 @@ impl<'a> Bounds<'a> {
             cidrs: &key.allowed_cidrs,
             senders: &key.allowed_senders,
             sandbox: key.sandbox,
+            requests_per_minute: key.requests_per_minute,
             expires_at: key.expires_at,
         }
     }
@@ -47,6 +50,7 @@ impl<'a> Bounds<'a> {
     /// Whether these are no bounds at all but the scopes, and the scopes are these at least.
     pub(crate) fn are_at_least(&self, scopes: Scopes) -> bool {
         let free = self.cidrs.is_empty() && self.senders.is_empty();
+        let free = free && self.requests_per_minute.is_none();
         free && !self.sandbox && self.expires_at.is_none() && self.scopes.covers(scopes)
     }
 
@@ -70,6 +74,12 @@ impl<'a> Bounds<'a> {
         if self.sandbox && !key.sandbox {
             let detail = "a sandbox key makes only sandbox keys";
             faults.push(FieldError::new("/sandbox", STRONGER, detail));
+        }
+        if let Some(limit) = self.requests_per_minute
+            && key.requests_per_minute.is_none_or(|more| more > limit)
+        {
+            let detail = "a key with a limit of requests makes only keys with no higher one";
+            faults.push(FieldError::new("/requests_per_minute", STRONGER, detail));
         }
         if let Some(end) = self.expires_at
             && key.expires_at.is_none_or(|at| at > end)

@@ -114,6 +114,10 @@ pub(crate) fn form_faults(new: &NewApiKey, now: Option<OffsetDateTime>) -> Vec<F
             faults.push(FieldError::new(pointer, "too_many", detail));
         }
     }
+    if new.requests_per_minute.is_some_and(|limit| limit < 1) {
+        let detail = "must be positive; null lifts the limit";
+        faults.push(FieldError::new("/requests_per_minute", "out_of_range", detail));
+    }
     if now.is_some_and(|now| new.expires_at.is_some_and(|at| at <= now)) {
         faults.push(FieldError::new("/expires_at", "in_the_past", "the time has passed"));
     }

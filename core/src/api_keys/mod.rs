@@ -45,6 +45,8 @@ pub struct ApiKey {
     pub allowed_senders: Vec<String>,
     /// Its messages go to the sandbox.
     pub sandbox: bool,
+    /// Most requests with it in a minute, beside the limit of its account.
+    pub requests_per_minute: Option<i32>,
     /// End of its life.
     #[serde(with = "crate::time::millis::option")]
     pub expires_at: Option<OffsetDateTime>,
@@ -80,6 +82,8 @@ pub struct NewApiKey {
     pub allowed_senders: Vec<String>,
     /// Its messages go to the sandbox.
     pub sandbox: bool,
+    /// Most requests with it in a minute.
+    pub requests_per_minute: Option<i32>,
     /// End of its life.
     pub expires_at: Option<OffsetDateTime>,
 }
@@ -97,6 +101,8 @@ pub struct ApiKeyPatch {
     pub allowed_senders: Option<Vec<String>>,
     /// Its messages go to the sandbox.
     pub sandbox: Option<bool>,
+    /// `Some(None)`: no limit of its own.
+    pub requests_per_minute: Option<Option<i32>>,
     /// `Some(None)`: it has no end.
     pub expires_at: Option<Option<OffsetDateTime>>,
 }

@@ -24,6 +24,7 @@ struct Row {
     allowed_cidrs: Vec<String>,
     allowed_senders: Vec<String>,
     sandbox: bool,
+    requests_per_minute: Option<i32>,
     expires_at: Option<OffsetDateTime>,
     last_used_at: Option<OffsetDateTime>,
     created_at: OffsetDateTime,
@@ -40,6 +41,7 @@ impl From<Row> for ApiKey {
             allowed_cidrs: row.allowed_cidrs,
             allowed_senders: row.allowed_senders,
             sandbox: row.sandbox,
+            requests_per_minute: row.requests_per_minute,
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             created_at: row.created_at,
@@ -64,8 +66,8 @@ pub(super) async fn insert(
 ) -> Result<()> {
     sqlx::query!(
         "INSERT INTO api_keys (key_id, account_id, name, secret_hash, hint, scopes, allowed_cidrs,
-             allowed_senders, sandbox, expires_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             allowed_senders, sandbox, expires_at, created_at, requests_per_minute)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         row.id.uuid(),
         row.account.uuid(),
         new.name,
@@ -76,7 +78,8 @@ pub(super) async fn insert(
         &new.allowed_senders,
         new.sandbox,
         new.expires_at,
-        now
+        now,
+        new.requests_per_minute
     )
     .execute(conn)
     .await?;
@@ -87,7 +90,7 @@ pub(super) async fn find(conn: &mut PgConnection, key: Id<id::ApiKey>) -> Result
     let row = sqlx::query_as!(
         Row,
         "SELECT key_id, account_id, name, hint, scopes, allowed_cidrs, allowed_senders, sandbox,
-             expires_at, last_used_at, created_at
+             requests_per_minute, expires_at, last_used_at, created_at
          FROM api_keys WHERE key_id = $1",
         key.uuid()
     )
@@ -104,7 +107,7 @@ pub(super) async fn find_to_change(
     let row = sqlx::query_as!(
         Row,
         "SELECT key_id, account_id, name, hint, scopes, allowed_cidrs, allowed_senders, sandbox,
-             expires_at, last_used_at, created_at
+             requests_per_minute, expires_at, last_used_at, created_at
          FROM api_keys WHERE key_id = $1 FOR UPDATE",
         key.uuid()
     )
@@ -117,7 +120,7 @@ pub(super) async fn find_to_change(
 pub(super) async fn update(conn: &mut PgConnection, key: &ApiKey) -> Result<()> {
     sqlx::query!(
         "UPDATE api_keys SET name = $2, scopes = $3, allowed_cidrs = $4, allowed_senders = $5,
-             sandbox = $6, expires_at = $7
+             sandbox = $6, expires_at = $7, requests_per_minute = $8
          WHERE key_id = $1",
         key.id.uuid(),
         key.name,
@@ -125,7 +128,8 @@ pub(super) async fn update(conn: &mut PgConnection, key: &ApiKey) -> Result<()> 
         &key.allowed_cidrs,
         &key.allowed_senders,
         key.sandbox,
-        key.expires_at
+        key.expires_at,
+        key.requests_per_minute
     )
     .execute(conn)
     .await?;
@@ -142,7 +146,7 @@ pub(super) async fn list(
         keyset,
         Row,
         "SELECT key_id, account_id, name, hint, scopes, allowed_cidrs, allowed_senders, sandbox,
-             expires_at, last_used_at, created_at
+             requests_per_minute, expires_at, last_used_at, created_at
          FROM api_keys WHERE ($3::uuid IS NULL OR account_id = $3)",
         "key_id",
         account.map(Id::uuid) as Option<Uuid>,
@@ -162,8 +166,8 @@ pub(crate) async fn load_info(
 ) -> Result<Option<Arc<KeyInfo>>> {
     let row = sqlx::query!(
         r#"SELECT k.key_id, k.account_id, k.scopes, k.allowed_cidrs, k.allowed_senders, k.sandbox,
-             k.expires_at, k.last_used_at, a.login_disabled,
-             l.requests_per_minute AS "requests_per_minute?"
+             k.expires_at, k.last_used_at, k.requests_per_minute AS key_requests_per_minute,
+             a.login_disabled, l.requests_per_minute AS "requests_per_minute?"
          FROM api_keys AS k JOIN accounts AS a USING (account_id)
          LEFT JOIN account_limits AS l USING (account_id) WHERE k.secret_hash = $1"#,
         hash.as_slice()
@@ -182,6 +186,7 @@ pub(crate) async fn load_info(
             login_disabled: row.login_disabled,
             last_used_at: row.last_used_at,
             requests_per_minute: row.requests_per_minute,
+            key_requests_per_minute: row.key_requests_per_minute,
             noted: AtomicBool::new(false),
         })
     }))

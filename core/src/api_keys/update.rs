@@ -54,6 +54,7 @@ pub fn update_faults(cx: &Cx, patch: ApiKeyPatch) -> Vec<FieldError> {
         allowed_cidrs: patch.allowed_cidrs.unwrap_or_default(),
         allowed_senders: patch.allowed_senders.unwrap_or_default(),
         sandbox: false,
+        requests_per_minute: patch.requests_per_minute.flatten(),
         expires_at: patch.expires_at.flatten(),
     };
     form_faults(&after, sets_end.then(|| cx.now()))
@@ -80,6 +81,7 @@ impl ApiKeyPatch {
         set(&mut key.allowed_cidrs, self.allowed_cidrs);
         set(&mut key.allowed_senders, self.allowed_senders);
         set(&mut key.sandbox, self.sandbox);
+        set(&mut key.requests_per_minute, self.requests_per_minute);
         set(&mut key.expires_at, self.expires_at);
     }
 }
@@ -92,6 +94,7 @@ fn as_new(key: &ApiKey) -> NewApiKey {
         allowed_cidrs: key.allowed_cidrs.clone(),
         allowed_senders: key.allowed_senders.clone(),
         sandbox: key.sandbox,
+        requests_per_minute: key.requests_per_minute,
         expires_at: key.expires_at,
     }
 }

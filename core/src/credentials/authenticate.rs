@@ -81,6 +81,7 @@ pub async fn authenticate_api_key(
         allowed_senders: known.allowed_senders.clone(),
         expires_at: known.expires_at,
         requests_per_minute: known.requests_per_minute,
+        key_requests_per_minute: known.key_requests_per_minute,
         sandbox: known.sandbox,
     })
 }
@@ -204,6 +205,7 @@ fn actor(account: Id<Account>, login: &store::Login, client: &Client<'_>) -> Res
         allowed_senders: Vec::new(),
         expires_at: None,
         requests_per_minute: login.requests_per_minute,
+        key_requests_per_minute: None,
         sandbox: false,
     })
 }

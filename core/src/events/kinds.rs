@@ -46,6 +46,8 @@ kinds! {
     MailDeleted "mail.deleted" "A mail was deleted for good.";
     WebhookDisabled "webhook.disabled" "An endpoint was switched off.";
     WebhookTest "webhook.test" "A test that somebody asked for.";
+    AccountLimitExceeded "account.limit_exceeded" "The account has reached a limit; told once for each limit and its time.";
+    LoginNewAddress "login.new_address" "Somebody has logged in with a password from where the account has not been used before.";
 }
 
 /// Whether `kind` matches one of `patterns`: a name, `prefix.*`, or `*`.

@@ -14,8 +14,8 @@ pub use kinds::{EventKind, matches_any};
 pub(crate) use list::like_patterns;
 pub use list::{Filter, after, list, list_for_message, newest_seq};
 pub use payloads::{
-    DeliveryEvent, DeliveryRef, MailDeletedEvent, MailEnvelope, MailEvent, MailUpdatedEvent,
-    MessageEvent, ReportRef, SuppressionEvent, UnsubscribeEvent, WebhookEvent,
+    DeliveryEvent, DeliveryRef, LimitEvent, LoginEvent, MailDeletedEvent, MailEnvelope, MailEvent,
+    MailUpdatedEvent, MessageEvent, ReportRef, SuppressionEvent, UnsubscribeEvent, WebhookEvent,
 };
 
 use crate::id::{self, Account, Id, Message};

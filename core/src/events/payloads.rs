@@ -4,7 +4,9 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 use time::OffsetDateTime;
 
-use crate::id::{Account, Delivery, Id, Mail, Mailbox, Message, Suppression, Thread, Webhook};
+use crate::id::{
+    Account, ApiKey, Delivery, Id, Mail, Mailbox, Message, Suppression, Thread, Webhook,
+};
 
 /// `message.accepted`, `message.scheduled`.
 #[derive(Debug, Clone, Serialize)]
@@ -235,4 +237,34 @@ pub struct WebhookEvent<'a> {
     pub url: &'a str,
     /// Why.
     pub reason: &'a str,
+}
+
+/// `account.limit_exceeded`.
+#[derive(Debug, Clone, Serialize)]
+pub struct LimitEvent<'a> {
+    /// Its name, as at the account or key.
+    pub limit: &'a str,
+    /// Most that may be.
+    pub maximum: i64,
+    /// In this time.
+    pub window_seconds: u64,
+    /// The key whose limit it is; null: the account's.
+    pub api_key_id: Option<Id<ApiKey>>,
+}
+
+/// `login.new_address`.
+#[derive(Debug, Clone, Serialize)]
+pub struct LoginEvent<'a> {
+    /// Where the client was.
+    pub remote_address: String,
+    /// The network that is known from now on: the address, or the /64 of IPv6.
+    pub network: &'a str,
+    /// `http` or `smtp`.
+    pub door: &'a str,
+    /// How the password was shown.
+    pub mechanism: &'a str,
+    /// Name that was given.
+    pub login: &'a str,
+    /// What the client said of itself.
+    pub user_agent: &'a str,
 }

@@ -3,14 +3,15 @@
 //! Counted in the transaction that takes a message, whichever door and node it came to, so that the
 //! counts are exact however many come at once. A message that goes to the sandbox does not count.
 
+mod notices;
 mod requests;
 mod sending;
 mod store;
 
 use serde::Serialize;
 
-pub use requests::{Allowance, take_request};
-pub(crate) use sending::{Wanted, admit};
+pub use requests::{Allowance, Allowances, take_request};
+pub(crate) use sending::{Wanted, admit, tell_refusal};
 pub(crate) use store::purge;
 
 use crate::{

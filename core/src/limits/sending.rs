@@ -8,11 +8,17 @@ use std::{
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::store::{self, Counts};
+use super::{
+    notices::{self, Reached},
+    store::{self, Counts},
+};
 use crate::{
+    cx::Tx,
     error::{Error, Result},
     id::{Account, Id},
 };
+
+const RECIPIENTS: &str = "recipients";
 
 /// What an account wants to send at once: all of it or nothing.
 pub(crate) struct Wanted {
@@ -61,6 +67,16 @@ pub(crate) async fn admit(
     Ok(verdicts)
 }
 
+/// Tells an account that has sent as much as it may; once a day for each limit.
+pub(crate) async fn tell_refusal(tx: &mut Tx, account: Id<Account>, error: &Error) -> Result<()> {
+    let Error::SendingLimit { limit, what, .. } = error else { return Ok(()) };
+    let name = if *what == RECIPIENTS { "recipients_per_day" } else { "new_recipients_per_day" };
+    let window = Duration::from_hours(24);
+    let since = tx.now() - window;
+    let reached = Reached { account, key: None, name, limit: *limit, window, since };
+    notices::tell(tx, &reached).await
+}
+
 /// Recipients that their account has not written to, as far as that is counted.
 async fn unknown(
     conn: &mut PgConnection,
@@ -102,7 +118,7 @@ impl Ledger {
             }
             _ => Ok(()),
         };
-        over(self.before.recipients_per_day, all, "recipients")?;
+        over(self.before.recipients_per_day, all, RECIPIENTS)?;
         if !new.is_empty() {
             over(self.before.new_recipients_per_day, all_new, "new recipients")?;
         }

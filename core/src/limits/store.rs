@@ -6,10 +6,10 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{Limits, Usage};
+use super::{Limits, Usage, notices::Reached};
 use crate::{
     error::Result,
-    id::{Account, Id},
+    id::{Account, ApiKey, Id},
 };
 
 /// What counts for an account.
@@ -201,12 +201,59 @@ pub(super) async fn count_request(
     Ok(made)
 }
 
+/// The same of a key.
+pub(super) async fn count_key_request(
+    conn: &mut PgConnection,
+    key: Id<ApiKey>,
+    minute: OffsetDateTime,
+) -> Result<i32> {
+    let made = sqlx::query_scalar!(
+        "INSERT INTO key_request_counts AS c (key_id, minute_at, requests) VALUES ($1, $2, 1)
+         ON CONFLICT (key_id) DO UPDATE SET
+             requests = CASE WHEN c.minute_at = $2 THEN c.requests + 1 ELSE 1 END, minute_at = $2
+         RETURNING requests",
+        key.uuid(),
+        minute
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(made)
+}
+
+/// Notes that an account is told of a limit; whether nobody has since the time that is given.
+pub(super) async fn notice(
+    conn: &mut PgConnection,
+    reached: &Reached,
+    now: OffsetDateTime,
+) -> Result<bool> {
+    let done = sqlx::query!(
+        "INSERT INTO limit_notices AS n (account_id, limit_name, key_id, noticed_at)
+         SELECT account_id, $2, $3, $4 FROM accounts WHERE account_id = $1
+         ON CONFLICT (account_id, limit_name, key_id) DO UPDATE SET noticed_at = $4
+             WHERE n.noticed_at < $5",
+        reached.account.uuid(),
+        reached.name,
+        reached.key.map_or(Uuid::nil(), Id::uuid),
+        now,
+        reached.since
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Forgets what counts no longer.
 pub(crate) async fn purge(conn: &mut PgConnection, now: OffsetDateTime) -> Result<()> {
     sqlx::query!("DELETE FROM sending_counts WHERE hour < $1", now - Duration::days(2))
         .execute(&mut *conn)
         .await?;
     sqlx::query!("DELETE FROM request_counts WHERE minute_at < $1", now - Duration::days(1))
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("DELETE FROM key_request_counts WHERE minute_at < $1", now - Duration::days(1))
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("DELETE FROM limit_notices WHERE noticed_at < $1", now - Duration::days(2))
         .execute(conn)
         .await?;
     Ok(())

@@ -206,6 +206,7 @@ async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> 
     let refused = keep_keys(&mut tx, batch, now).await?;
     let over = look_up(platform, &mut tx, batch, now).await?;
     if batch.is_empty() {
+        tx.commit().await?;
         answer_refused(refused, over);
         return Ok(());
     }
@@ -321,6 +322,9 @@ async fn keep_limits(
     let records: Vec<idempotency::Record> =
         over.iter().filter_map(|(order, _)| order.idempotency.clone()).collect();
     idempotency::forget(tx.conn(), &records).await?;
+    for (order, error) in &over {
+        limits::tell_refusal(tx, order.account, error).await?;
+    }
     Ok(over)
 }
 

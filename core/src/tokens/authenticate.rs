@@ -41,6 +41,7 @@ pub async fn authenticate_bearer(
         // The session stands for somebody who knows the password: what that may make, it may.
         expires_at: None,
         requests_per_minute: session.requests_per_minute,
+        key_requests_per_minute: None,
         sandbox: false,
     })
 }

@@ -6,7 +6,7 @@ use posthouse_tests::{app::App, person::Person};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{DAY, MINUTE, next};
+use super::{DAY, MINUTE, key_of, next};
 
 async fn limit(app: &App, person: &Person, limits: Value) -> Value {
     let path = format!("/v1/accounts/{}/limits", person.account_id);
@@ -147,5 +147,122 @@ async fn requests_are_counted_by_the_minute() {
         .patch(&own, json!({"requests_per_minute": null}))
         .await
         .expect_problem(403, "forbidden");
+    app.stop().await;
+}
+
+/// Limits that the account was told of: name and key.
+async fn told(person: &Person) -> Vec<(String, bool)> {
+    let events = person.events().await;
+    let told = events.iter().filter(|event| event["type"] == "account.limit_exceeded");
+    told.map(|event| {
+        let data = &event["data"];
+        (data["limit"].as_str().unwrap().to_owned(), data["api_key_id"].is_string())
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn a_key_has_a_limit_of_its_own_at_all_nodes() {
+    let app = App::test().start().await;
+    let alice = app.account("alice@example.test").await;
+    let node = app.node("other").await;
+    let fields = json!({"scopes": ["account:read", "account:write"], "requests_per_minute": 10});
+    let key = key_of(&app, &alice, fields).await;
+    next(&app, MINUTE);
+    let mut requests = JoinSet::new();
+    for number in 0..16 {
+        let http = if number % 2 == 0 { key.clone() } else { key.at(&node.http_url()) };
+        requests.spawn(async move { http.get("/v1/account").await });
+    }
+    let answers = requests.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 10);
+    for answer in answers.into_iter().filter(|answer| answer.status != 200) {
+        let answer = answer.expect_problem(429, "rate_limited");
+        assert_eq!(answer.header("ratelimit-policy"), Some("\"key\";q=10;w=60"));
+        assert!(answer.header("retry-after").is_some());
+    }
+    // What is too many for the key is not taken from the account.
+    limit(&app, &alice, json!({"requests_per_minute": 3})).await;
+    next(&app, MINUTE);
+    let answer = key.get("/v1/account").await.expect(200);
+    assert_eq!(answer.header("ratelimit-policy"), Some("\"account\";q=3;w=60, \"key\";q=10;w=60"));
+    assert!(answer.header("ratelimit").unwrap().starts_with("\"account\";r=2;t="));
+    for _ in 0..4 {
+        alice.http.get("/v1/account").await;
+    }
+    key.get("/v1/account").await.expect_problem(429, "rate_limited");
+    limit(&app, &alice, json!({"requests_per_minute": null})).await;
+    next(&app, MINUTE);
+    // Once for each limit and minute.
+    let expected =
+        [("requests_per_minute".to_owned(), true), ("requests_per_minute".to_owned(), false)];
+    assert_eq!(told(&alice).await, expected);
+    node.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_limited_key_makes_no_key_that_is_less_so() {
+    let app = App::test().start().await;
+    let alice = app.account("alice@example.test").await;
+    let fields = json!({"scopes": ["account:read", "account:write"], "requests_per_minute": 50});
+    let key = key_of(&app, &alice, fields).await;
+    let make = async |limit: Value| {
+        let body = json!({"name": "x", "scopes": [], "requests_per_minute": limit});
+        key.post("/v1/api-keys", body).await
+    };
+    for (limit, code) in [
+        (json!(null), "stronger_than_caller"),
+        (json!(51), "stronger_than_caller"),
+        (json!(0), "out_of_range"),
+    ] {
+        let refused = make(limit).await.expect_problem(422, "invalid_input");
+        assert_eq!(refused.faults(), [("/requests_per_minute", code)]);
+    }
+    let weaker = make(json!(50)).await.expect(201);
+    assert_eq!(weaker["requests_per_minute"], 50);
+    let change = async |limit: Value| {
+        let path = format!("/v1/api-keys/{}", weaker.id());
+        key.patch(&path, json!({"requests_per_minute": limit})).await
+    };
+    change(json!(null)).await.expect_problem(422, "invalid_input");
+    assert_eq!(change(json!(5)).await.expect(200)["requests_per_minute"], 5);
+    let device = json!({"name": "x", "scopes": []});
+    let device = key.post("/v1/account/app-passwords", device).await;
+    let device = device.expect_problem(422, "invalid_input");
+    assert_eq!(device.faults(), [("", "stronger_than_caller")]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_is_told_once_that_it_cannot_send_more() {
+    let app = App::test().start().await;
+    let alice = app.account("alice@example.test").await;
+    app.account("bob@example.test").await;
+    let node = app.node("other").await;
+    let there = node.as_person(&alice);
+    let message = json!({"to": "bob@example.test", "text": "x"});
+    let send = async |person: &Person| person.post_message(message.clone()).await.status;
+    limit(&app, &alice, json!({"recipients_per_day": 1, "new_recipients_per_day": 5})).await;
+    assert_eq!(send(&alice).await, 202);
+    assert!(told(&alice).await.is_empty());
+    let mut sending = JoinSet::new();
+    for number in 0..8 {
+        let person = if number % 2 == 0 { alice.clone() } else { there.clone() };
+        let message = message.clone();
+        sending.spawn(async move { person.post_message(message).await.status });
+    }
+    assert_eq!(sending.join_all().await, [429; 8]);
+    assert_eq!(told(&alice).await, [("recipients_per_day".to_owned(), false)]);
+    limit(&app, &alice, json!({"recipients_per_day": null, "new_recipients_per_day": 0})).await;
+    let new = json!({"to": "new@remote.test", "text": "x"});
+    alice.post_message(new).await.expect_problem(429, "sending_limit_exceeded");
+    assert_eq!(told(&alice).await.len(), 2);
+    assert_eq!(told(&alice).await[1].0, "new_recipients_per_day");
+    limit(&app, &alice, json!({"recipients_per_day": 0})).await;
+    app.advance(Duration::from_secs(DAY + 1));
+    assert_eq!((send(&alice).await, send(&alice).await), (429, 429));
+    assert_eq!(told(&alice).await.len(), 3);
+    node.stop().await;
     app.stop().await;
 }

@@ -164,3 +164,42 @@ async fn the_own_password_is_changed_by_who_knows_it() {
     assert_eq!(alice.http.get("/v1/account").await.expect(200)["full_name"], "Alice A.");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn an_account_hears_of_a_login_from_somewhere_else() {
+    let app = App::test().start().await;
+    let alice = app.account("alice@example.test").await;
+    let here = app.http_url();
+    let enter = async || basic(&app, &here, &alice.address, &alice.password).await.expect(200);
+    let heard = async || {
+        let events = alice.events().await.into_iter();
+        events.filter(|event| event["type"] == "login.new_address").collect::<Vec<_>>()
+    };
+    basic(&app, &here, &alice.address, "wrong").await.expect(401);
+    assert!(heard().await.is_empty());
+    let mut entering = JoinSet::new();
+    for _ in 0..4 {
+        let mut client = SmtpClient::open_tls(app.submissions_addr()).await;
+        let (user, password) = (alice.address.clone(), alice.password.clone());
+        entering.spawn(async move { client.auth_scram(&user, &password).await.expect("235") });
+    }
+    entering.join_all().await;
+    enter().await;
+    let events = heard().await;
+    assert_eq!(events.len(), 1, "{events:?}");
+    let data = &events[0]["data"];
+    assert_eq!((&data["remote_address"], &data["door"]), (&json!("127.0.0.1"), &json!("smtp")));
+    assert_eq!((&data["network"], &data["login"]), (&json!("127.0.0.1/32"), &json!(alice.address)));
+    assert_eq!(data["mechanism"], "SCRAM-SHA-256");
+    // Whoever comes now and then stays known.
+    for _ in 0..2 {
+        app.advance(Duration::from_hours(60 * 24));
+        enter().await;
+    }
+    assert_eq!(heard().await.len(), 1);
+    app.advance(Duration::from_hours(90 * 24));
+    enter().await;
+    let events = heard().await;
+    assert_eq!((events.len(), &events[1]["data"]["user_agent"]), (2, &json!("test/1")));
+    app.stop().await;
+}

@@ -3,6 +3,7 @@
 //!
 //! Attempts with names that no account has are not in a log that somebody could read.
 
+mod places;
 mod store;
 mod throttle;
 
@@ -114,6 +115,10 @@ pub(super) async fn conclude<T>(
     let code = result.as_ref().err().map_or("ok", |error| error.code().as_str());
     let attempt = describe(client, login, code, now);
     store::record(&mut conn, account, &fingerprint(&attempt), &attempt).await?;
+    drop(conn);
+    if let (Ok(_), Some(account), Some(remote)) = (&result, account, client.remote) {
+        places::note(platform, account, remote, &attempt).await?;
+    }
     result
 }
 

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::LoginAttempt;
+use super::{LoginAttempt, places::REMEMBERED};
 use crate::{
     error::Result,
     id::{Account, Id},
@@ -185,9 +185,84 @@ pub(super) async fn list(
     Ok(rows.into_iter().map(LoginAttempt::from).collect())
 }
 
+/// When the account was last logged in to from a network.
+pub(super) async fn last_login_from(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    network: &str,
+) -> Result<Option<OffsetDateTime>> {
+    let last = sqlx::query_scalar!(
+        "SELECT last_at FROM login_places WHERE account_id = $1 AND network = $2",
+        account.uuid(),
+        network
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(last)
+}
+
+pub(super) async fn note_login_from(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    network: &str,
+    now: OffsetDateTime,
+) -> Result<()> {
+    sqlx::query!(
+        "UPDATE login_places SET last_at = $3 WHERE account_id = $1 AND network = $2",
+        account.uuid(),
+        network,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Notes a login; whether there was none from that network since the time that is given.
+pub(super) async fn learn_login_from(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    network: &str,
+    (now, since): (OffsetDateTime, OffsetDateTime),
+) -> Result<bool> {
+    let done = sqlx::query!(
+        "INSERT INTO login_places AS p (account_id, network, last_at)
+         SELECT account_id, $2, $3 FROM accounts WHERE account_id = $1
+         ON CONFLICT (account_id, network) DO UPDATE SET last_at = $3 WHERE p.last_at <= $4",
+        account.uuid(),
+        network,
+        now,
+        since
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Forgets the places of an account that were not used for the longest time.
+pub(super) async fn forget_places(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    kept: i64,
+) -> Result<()> {
+    sqlx::query!(
+        "DELETE FROM login_places WHERE account_id = $1 AND network IN (
+             SELECT network FROM login_places WHERE account_id = $1
+             ORDER BY last_at DESC, network OFFSET $2)",
+        account.uuid(),
+        kept
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Forgets what is old.
 pub(crate) async fn purge(conn: &mut PgConnection, now: OffsetDateTime) -> Result<()> {
     sqlx::query!("DELETE FROM login_attempts WHERE last_at < $1", now - KEPT)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("DELETE FROM login_places WHERE last_at < $1", now - REMEMBERED)
         .execute(&mut *conn)
         .await?;
     sqlx::query!("DELETE FROM login_throttle WHERE day_at < $1", now - Duration::days(2))

@@ -96,7 +96,7 @@ fn window(now: OffsetDateTime, length: i64) -> OffsetDateTime {
 
 /// The address and the two networks around it: those that one client often has for itself, one
 /// customer, and one small provider.
-fn networks(address: IpAddr) -> [String; 3] {
+pub(super) fn networks(address: IpAddr) -> [String; 3] {
     match address.to_canonical() {
         IpAddr::V4(v4) => [32, 26, 21].map(|prefix| {
             let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
