@@ -79,6 +79,8 @@ kinds! {
     Node = "nod";
     /// A template of messages.
     Template = "tpl";
+    /// What becomes of mail that comes in.
+    InboundRoute = "irt";
 }
 
 /// Identifier of a `K`.

@@ -23,6 +23,7 @@ pub mod events;
 pub mod id;
 pub mod idempotency;
 pub mod inbound;
+pub mod inbound_routes;
 pub mod limits;
 pub mod mailboxes;
 pub mod mails;

@@ -13,6 +13,8 @@ use crate::{
     cx::Tx,
     error::{Error, Result},
     idempotency::InFlight,
+    inbound::Refusals,
+    inbound_routes::Routes,
     messages::writer::Writer,
     page::CursorKey,
     ports::{Clock, Resolver, Transport},
@@ -65,6 +67,8 @@ struct Inner {
     webhooks: Webhooks,
     budgets: Budgets,
     signing_keys: SigningKeys,
+    inbound_routes: Routes,
+    refusals: Refusals,
 }
 
 impl Platform {
@@ -95,6 +99,8 @@ impl Platform {
             webhooks,
             budgets,
             signing_keys: SigningKeys::new(),
+            inbound_routes: Routes::default(),
+            refusals: Refusals::default(),
         })))
     }
 
@@ -180,6 +186,14 @@ impl Platform {
 
     pub(crate) fn token_key(&self) -> &TokenKey {
         &self.0.token_key
+    }
+
+    pub(crate) fn inbound_routes(&self) -> &Routes {
+        &self.0.inbound_routes
+    }
+
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.0.refusals
     }
 
     pub(crate) fn in_flight(&self) -> &Arc<InFlight> {

@@ -12,7 +12,7 @@ use uuid::{Uuid, Variant};
 
 use crate::{
     error::{Error, Result},
-    id::{Digits, Id, Message, Request},
+    id::{Digits, Id, InboundRoute, Message, Request},
     vault::Vault,
 };
 
@@ -23,6 +23,8 @@ pub enum Traced {
     Connection(Id<Request>),
     /// A message that was submitted.
     Message(Id<Message>),
+    /// An inbound route that has sent a message on.
+    Route(Id<InboundRoute>),
 }
 
 /// Encrypts and decrypts ids of trace fields; made once, as it is needed for every message.
@@ -36,6 +38,7 @@ const VERSION: u128 = 0xf << 76;
 const VERSION_7: u128 = 0x7 << 76;
 const CONNECTION: u128 = 0x1 << 76;
 const MESSAGE: u128 = 0x2 << 76;
+const ROUTE: u128 = 0x3 << 76;
 
 /// No id is older than the software.
 const EARLIEST: OffsetDateTime = datetime!(2025-01-01 00:00 UTC);
@@ -63,6 +66,7 @@ impl TraceKey {
         let (uuid, kind) = match what {
             Traced::Connection(id) => (id.uuid(), CONNECTION),
             Traced::Message(id) => (id.uuid(), MESSAGE),
+            Traced::Route(id) => (id.uuid(), ROUTE),
         };
         let mut block = ((uuid.as_u128() & !VERSION) | kind).to_be_bytes();
         self.encrypt.encrypt(&mut block).map_err(Error::internal)?;
@@ -79,6 +83,7 @@ impl TraceKey {
         let traced = match value & VERSION {
             CONNECTION => Traced::Connection(uuid.into()),
             MESSAGE => Traced::Message(uuid.into()),
+            ROUTE => Traced::Route(uuid.into()),
             _ => return None,
         };
         let possible = EARLIEST..=now + AHEAD;
@@ -88,11 +93,12 @@ impl TraceKey {
 }
 
 impl Traced {
-    /// When the connection began or the message was accepted, to the millisecond.
+    /// When the connection began, the message was accepted or the route made, to the millisecond.
     pub fn made_at(self) -> Option<OffsetDateTime> {
         match self {
             Self::Connection(id) => id.created_at(),
             Self::Message(id) => id.created_at(),
+            Self::Route(id) => id.created_at(),
         }
     }
 }
@@ -111,7 +117,7 @@ mod tests {
     fn an_id_opens_with_the_same_master_key_and_tells_what_it_is_of() {
         let connection = Traced::Connection(Id::new(NOW));
         let message = Traced::Message(Id::in_shard(NOW, 200));
-        for traced in [connection, message] {
+        for traced in [connection, message, Traced::Route(Id::new(NOW))] {
             let text = key(7).seal(traced).unwrap();
             assert_eq!(text.len(), 26);
             assert!(text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{text}");

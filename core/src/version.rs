@@ -5,7 +5,10 @@ use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 
-use crate::{accounts::Account, api_keys::ApiKey, domains::Domain, queue::Hold, webhooks::Webhook};
+use crate::{
+    accounts::Account, api_keys::ApiKey, domains::Domain, inbound_routes::Route, queue::Hold,
+    webhooks::Webhook,
+};
 
 /// Octets of the digest that are enough to tell versions apart.
 const LENGTH: usize = 15;
@@ -41,6 +44,12 @@ impl Versioned for Hold {
 }
 
 impl Versioned for Webhook {
+    fn version(&self) -> String {
+        of(&Self { updated_at: self.created_at, ..self.clone() })
+    }
+}
+
+impl Versioned for Route {
     fn version(&self) -> String {
         of(&Self { updated_at: self.created_at, ..self.clone() })
     }

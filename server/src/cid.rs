@@ -63,5 +63,6 @@ fn line(traced: Traced) -> String {
     match traced {
         Traced::Connection(id) => format!("connection {id} began {time}"),
         Traced::Message(id) => format!("message {id} accepted {time}"),
+        Traced::Route(id) => format!("inbound route {id} made {time}"),
     }
 }

@@ -239,15 +239,17 @@ impl Asks {
 
     /// A recipient of mail from outside; none: the postmaster.
     async fn local_recipient(&mut self, address: Option<Address>) -> Result<()> {
-        let recipient = match &address {
+        let mut recipient = match &address {
             Some(address) => inbound::check_recipient(&self.platform, address).await?,
             None => inbound::check_postmaster(&self.platform).await?,
         };
-        if let Recipients::Local(all) = &mut self.recipients
-            && all.iter().all(|other| other.address != recipient.address)
-        {
-            all.push(recipient);
+        let Recipients::Local(all) = &mut self.recipients else { return Ok(()) };
+        if all.iter().any(|other| other.address == recipient.address) {
+            return Ok(());
         }
+        let (from, facts) = (&self.mail_from, &self.facts);
+        inbound::ask_routes(&self.platform, from, &mut recipient, all, facts).await?;
+        all.push(recipient);
         Ok(())
     }
 

@@ -10,11 +10,14 @@ mod deliveries;
 mod domains;
 mod events;
 mod fields;
+mod inbound_route_shapes;
+mod inbound_routes;
 mod limits;
 mod mail;
 mod mail_bulk;
 mod mail_changes;
 mod mail_feed;
+mod mail_redeliver;
 mod mail_shapes;
 mod mail_show;
 mod mailboxes;
@@ -64,12 +67,14 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(suppressions::router())
         .merge(templates::router())
         .merge(mailboxes::router())
+        .merge(inbound_routes::router())
         .merge(mail::router())
         .merge(mail_show::router())
         .merge(threads::router())
         .merge(mail_changes::router())
         .merge(mail_bulk::router())
         .merge(mail_feed::router())
+        .merge(mail_redeliver::router())
         .merge(sandbox::router())
         .merge(domains::router())
         .merge(accounts::router())

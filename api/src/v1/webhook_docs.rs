@@ -18,9 +18,9 @@ use utoipa::{
 use super::{
     webhook_examples::example,
     webhook_shapes::{
-        DeliveryEventData, LimitEventData, LoginEventData, MailDeletedEventData, MailEventData,
-        MailUpdatedEventData, MessageEventData, SuppressionEventData, UnsubscribeEventData,
-        WebhookEventData,
+        DeliveryEventData, LimitEventData, LoginEventData, MailDeletedEventData,
+        MailDroppedEventData, MailEventData, MailUpdatedEventData, MessageEventData,
+        MessageRejectedEventData, SuppressionEventData, UnsubscribeEventData, WebhookEventData,
     },
 };
 
@@ -32,6 +32,8 @@ pub(crate) fn describe_webhooks(document: &mut OpenApi) {
     add::<MailEventData>(components);
     add::<MailUpdatedEventData>(components);
     add::<MailDeletedEventData>(components);
+    add::<MailDroppedEventData>(components);
+    add::<MessageRejectedEventData>(components);
     add::<SuppressionEventData>(components);
     add::<UnsubscribeEventData>(components);
     add::<WebhookEventData>(components);
@@ -77,6 +79,8 @@ pub(super) fn data_schema(kind: EventKind) -> String {
         EventKind::MailReceived | EventKind::MailCreated => MailEventData::name(),
         EventKind::MailUpdated => MailUpdatedEventData::name(),
         EventKind::MailDeleted => MailDeletedEventData::name(),
+        EventKind::MailDropped => MailDroppedEventData::name(),
+        EventKind::MessageRejected => MessageRejectedEventData::name(),
         EventKind::WebhookDisabled | EventKind::WebhookTest => WebhookEventData::name(),
         EventKind::AccountLimitExceeded => LimitEventData::name(),
         EventKind::LoginNewAddress => LoginEventData::name(),
@@ -206,6 +210,9 @@ mod tests {
             ("MailEventHeaders", &mail["data"]["headers"]),
             ("MailEventAttachment", &mail["data"]["attachments"][0]),
             ("EventTls", &mail["data"]["tls"]),
+            ("MailEventRouting", &mail["data"]["routing"]),
+            ("MailEventRoute", &mail["data"]["routing"]["routes"][0]),
+            ("MailEventSkipped", &mail["data"]["routing"]["skipped"][0]),
         ];
         for (name, value) in parts {
             assert_eq!(keys(&schemas[name]["properties"]), keys(value), "{name}");

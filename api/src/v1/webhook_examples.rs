@@ -3,9 +3,10 @@
 use posthouse_core::{
     Id,
     events::{
-        DeliveryEvent, DeliveryRef, EventKind, LimitEvent, LoginEvent, MailDeletedEvent,
-        MailEnvelope, MailEvent, MailUpdatedEvent, MessageEvent, ReportRef, SuppressionEvent,
-        UnsubscribeEvent, WebhookEvent,
+        DeliveryEvent, DeliveryRef, EventKind, LimitEvent, LoginEvent, MailContentEvent,
+        MailDeletedEvent, MailEnvelope, MailEvent, MailUpdatedEvent, MessageEvent, RejectedEvent,
+        ReportRef, RouteRef, Routing, SkippedAction, SuppressionEvent, UnsubscribeEvent,
+        WebhookEvent,
     },
     id::Kind,
 };
@@ -62,6 +63,8 @@ fn data(kind: EventKind) -> Value {
         EventKind::MailCreated => mail(false),
         EventKind::MailUpdated => mail_updated(),
         EventKind::MailDeleted => mail_deleted(),
+        EventKind::MailDropped => dropped(),
+        EventKind::MessageRejected => rejected(),
         EventKind::WebhookDisabled => webhook("the endpoint answered 410 Gone"),
         EventKind::WebhookTest => webhook("somebody asked for this test"),
         EventKind::AccountLimitExceeded => limit_exceeded(),
@@ -151,11 +154,14 @@ fn mail(received: bool) -> Value {
         "content_id": null, "size_bytes": 20480, "inline": false,
     }]);
     let tls = json!({"version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384"});
-    value(&MailEvent {
-        mail_id: id(),
-        mailbox_id: id(),
-        mailbox: if received { "Inbox" } else { "Sent" },
-        thread_id: id(),
+    let routing = Routing {
+        routes: vec![route("Invoices")],
+        webhook_ids: vec![id()],
+        http_post_webhook_ids: vec![id()],
+        forwarded_message_id: Some(id()),
+        skipped: vec![SkippedAction { action: "mailbox", reason: "mailbox_gone" }],
+    };
+    let content = MailContentEvent {
         envelope: received.then_some(envelope),
         internet_message_id: Some("<a1@example.net>"),
         headers: &headers,
@@ -172,6 +178,49 @@ fn mail(received: bool) -> Value {
         automated: false,
         dsn: false,
         refers_to: Some(id()),
+        routing: received.then_some(&routing),
+        redelivered: false,
+    };
+    value(&MailEvent {
+        mail_id: id(),
+        mailbox_id: id(),
+        mailbox: if received { "Inbox" } else { "Sent" },
+        thread_id: id(),
+        content,
+    })
+}
+
+/// The same that is in no mailbox.
+fn dropped() -> Value {
+    let mut event = mail(true);
+    if let Some(fields) = event.as_object_mut() {
+        fields.retain(|name, _| {
+            !["mail_id", "mailbox_id", "mailbox", "thread_id"].contains(&name.as_str())
+        });
+        fields.insert(
+            "routing".to_owned(),
+            value(&Routing { routes: vec![route("Newsletters")], ..Routing::default() }),
+        );
+    }
+    event
+}
+
+fn route(name: &str) -> RouteRef {
+    RouteRef { id: id(), name: name.to_owned() }
+}
+
+fn rejected() -> Value {
+    value(&RejectedEvent {
+        recipient: "orders@example.test",
+        mail_from: "bob@example.net",
+        remote_address: Some("192.0.2.25".to_owned()),
+        helo: "mx.example.net",
+        reason: "route",
+        reply: "This address takes no newsletters".to_owned(),
+        route: Some(&route("No newsletters")),
+        internet_message_id: Some("<a1@example.net>"),
+        subject: Some("Our news"),
+        not_told: 0,
     })
 }
 

@@ -97,7 +97,7 @@ pub(super) struct DeliveryEventReport {
 
 /// What `mail.*` events say.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what the core writes")]
+#[expect(dead_code, clippy::struct_excessive_bools, reason = "describes what the core writes")]
 pub(super) struct MailEventData {
     /// The mail: `GET /v1/mail/{id}`.
     mail_id: String,
@@ -139,6 +139,116 @@ pub(super) struct MailEventData {
     dsn: bool,
     /// The message of ours that it answers or reports about.
     refers_to: Option<String>,
+    /// What inbound routes did; null when none matched.
+    routing: Option<MailEventRouting>,
+    /// It was told before; somebody wanted it to be told again.
+    redelivered: bool,
+}
+
+/// What `mail.dropped` says.
+#[derive(ToSchema)]
+#[expect(dead_code, clippy::struct_excessive_bools, reason = "describes what the core writes")]
+pub(crate) struct MailDroppedEventData {
+    /// Reverse-path and recipient, when it came by SMTP.
+    envelope: Option<MailEventEnvelope>,
+    /// Header field Message-ID, with angle brackets.
+    internet_message_id: Option<String>,
+    /// Parsed header.
+    headers: MailEventHeaders,
+    /// Subject.
+    subject: String,
+    /// Addresses of From.
+    from: Vec<MailAddress>,
+    /// Addresses of To.
+    to: Vec<MailAddress>,
+    /// Addresses of Cc.
+    cc: Vec<MailAddress>,
+    /// Plain text, at most 1 MiB.
+    text: Option<String>,
+    /// HTML as it came, not sanitised, at most 1 MiB.
+    html: Option<String>,
+    /// Files.
+    attachments: Vec<MailEventAttachment>,
+    /// Octets of the whole mail.
+    size_bytes: u64,
+    /// Protection of the connection it came over; null without TLS.
+    tls: Option<EventTls>,
+    /// Came through a mailing list.
+    list: bool,
+    /// Made by a program: bounce, list, auto-reply.
+    automated: bool,
+    /// A delivery report.
+    dsn: bool,
+    /// The message of ours that it answers or reports about.
+    refers_to: Option<String>,
+    /// What inbound routes did; null when none matched.
+    routing: Option<MailEventRouting>,
+    /// It was told before; somebody wanted it to be told again.
+    redelivered: bool,
+}
+
+/// What inbound routes did to a mail.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct MailEventRouting {
+    /// The routes that matched, in order.
+    routes: Vec<MailEventRoute>,
+    /// Webhook endpoints that were chosen: then no others are told. Empty: none was.
+    webhook_ids: Vec<String>,
+    /// Endpoints that the mail itself is posted to.
+    http_post_webhook_ids: Vec<String>,
+    /// The message as which it is sent on: `GET /v1/messages/{id}`.
+    forwarded_message_id: Option<String>,
+    /// Actions that could not be done; the mail was kept for that.
+    skipped: Vec<MailEventSkipped>,
+}
+
+/// An inbound route.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct MailEventRoute {
+    /// The route.
+    id: String,
+    /// Its name.
+    name: String,
+}
+
+/// An action that could not be done.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct MailEventSkipped {
+    /// `mailbox`, `webhook` …
+    action: String,
+    /// Why: `mailbox_gone`, `webhook_gone`, `mail_loop`, `sending_limit`, `protected`,
+    /// `other_recipients`, `redelivered`.
+    reason: String,
+}
+
+/// What `message.rejected` says.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct MessageRejectedEventData {
+    /// Recipient of the envelope.
+    recipient: String,
+    /// Reverse-path; empty for the null sender.
+    mail_from: String,
+    /// The client's address; null when the message came from here.
+    remote_address: Option<String>,
+    /// What the client called itself.
+    helo: String,
+    /// `route`, or the code of a problem: `quota_exceeded`, `message_too_large`, `policy_rejected`.
+    reason: String,
+    /// What the sending server was told.
+    reply: String,
+    /// The inbound route that refused it.
+    route: Option<MailEventRoute>,
+    /// Header field Message-ID; null when the content was not asked for.
+    internet_message_id: Option<String>,
+    /// Subject; null when the content was not asked for.
+    subject: Option<String>,
+    /// Refusals since the last of these events that were too many to be told: of an account, each
+    /// node tells ten a minute.
+    not_told: u64,
 }
 
 /// Envelope of a mail that came in.

@@ -6,7 +6,7 @@ use axum::{Json, http::StatusCode, http::request::Parts};
 use posthouse_core::{
     Cx, Error, FieldError, Id, Scope, id,
     page::PageRequest,
-    webhooks::{self, NewWebhook, SignatureScheme, WebhookPatch},
+    webhooks::{self, NewWebhook, Payload, SignatureScheme, WebhookPatch},
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -63,6 +63,9 @@ pub(crate) struct Webhook {
     /// How calls are signed: `v1` (HMAC-SHA256) or `v1a` (Ed25519).
     #[schema(value_type = Scheme)]
     signature_scheme: SignatureScheme,
+    /// What it is sent: `event`, or `message` for the mail that inbound routes post there.
+    #[schema(value_type = PayloadBody)]
+    payload: Payload,
     /// It is called.
     #[schema(example = true)]
     enabled: bool,
@@ -91,6 +94,7 @@ impl From<webhooks::Webhook> for Webhook {
             tags: webhook.tags,
             deferred_interval_seconds: webhook.deferred_interval_seconds,
             signature_scheme: webhook.signature_scheme,
+            payload: webhook.payload,
             enabled: webhook.enabled,
             disabled_reason: webhook.disabled_reason,
             created_at: webhook.created_at,
@@ -116,6 +120,27 @@ impl From<Scheme> for SignatureScheme {
         match scheme {
             Scheme::Hmac => Self::Hmac,
             Scheme::Ed25519 => Self::Ed25519,
+        }
+    }
+}
+
+/// What an endpoint is sent.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = WebhookPayload)]
+pub(crate) enum PayloadBody {
+    /// Events, as JSON.
+    Event,
+    /// The mail itself (`message/rfc822`) that inbound routes post there with `http_post`, and nothing
+    /// else but tests; signed in the same way, with the id of the event as `webhook-id`.
+    Message,
+}
+
+impl From<PayloadBody> for Payload {
+    fn from(body: PayloadBody) -> Self {
+        match body {
+            PayloadBody::Event => Self::Event,
+            PayloadBody::Message => Self::Message,
         }
     }
 }
@@ -167,6 +192,9 @@ pub(crate) struct NewWebhookBody {
     deferred_interval_seconds: Option<i32>,
     /// How calls are signed; `v1` by default.
     signature_scheme: Option<Scheme>,
+    /// What it is sent; `event` by default. With `message`, `event_types`, `domains` and `tags` do
+    /// not matter.
+    payload: Option<PayloadBody>,
     /// It is called; true by default.
     enabled: Option<bool>,
 }
@@ -184,6 +212,7 @@ impl From<NewWebhookBody> for NewWebhook {
                 .deferred_interval_seconds
                 .unwrap_or(webhooks::DEFERRED_INTERVAL_SECONDS),
             signature_scheme: body.signature_scheme.map(Into::into).unwrap_or_default(),
+            payload: body.payload.map(Into::into).unwrap_or_default(),
             enabled: body.enabled.unwrap_or(true),
         }
     }

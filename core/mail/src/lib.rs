@@ -14,6 +14,7 @@ pub mod html;
 pub mod mailbox;
 pub mod message;
 pub mod parse;
+pub mod pattern;
 pub mod received;
 pub mod report;
 pub mod search;

@@ -31,7 +31,9 @@ async fn mark(conn: &mut PgConnection, now: OffsetDateTime) -> Result<()> {
            AND NOT EXISTS (SELECT 1 FROM messages AS m
              WHERE m.account_id = b.account_id AND m.blob_hash = b.hash)
            AND NOT EXISTS (SELECT 1 FROM mail_contents AS c
-             WHERE c.account_id = b.account_id AND c.blob_hash = b.hash)",
+             WHERE c.account_id = b.account_id AND c.blob_hash = b.hash)
+           AND NOT EXISTS (SELECT 1 FROM inbound_posts AS p
+             WHERE p.account_id = b.account_id AND p.blob_hash = b.hash)",
         now,
         now - GRACE
     )
@@ -49,6 +51,8 @@ async fn sweep(conn: &mut PgConnection, before: OffsetDateTime) -> Result<Vec<St
              WHERE m.account_id = b.account_id AND m.blob_hash = b.hash)
            AND NOT EXISTS (SELECT 1 FROM mail_contents AS c
              WHERE c.account_id = b.account_id AND c.blob_hash = b.hash)
+           AND NOT EXISTS (SELECT 1 FROM inbound_posts AS p
+             WHERE p.account_id = b.account_id AND p.blob_hash = b.hash)
          RETURNING object",
         before
     )

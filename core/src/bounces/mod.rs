@@ -27,6 +27,13 @@ pub(crate) struct About {
     effects: Option<Effects>,
 }
 
+impl About {
+    /// Whether it tells of a delivery of the account.
+    pub(crate) const fn is_report(&self) -> bool {
+        self.effects.is_some()
+    }
+}
+
 /// What a report changes.
 struct Effects {
     message: store::MessageFacts,

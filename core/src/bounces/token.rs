@@ -31,7 +31,7 @@ pub(crate) struct TokenKey(hmac::Key);
 
 /// What a token says of its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     millis: u128,
     low: u128,
 }
@@ -76,7 +76,7 @@ impl TokenKey {
     }
 
     /// What the token in the local part of `address` says, if it is one for `account`.
-    pub(super) fn open_address(&self, account: Id<Account>, address: &Address) -> Option<Mark> {
+    pub(crate) fn open_address(&self, account: Id<Account>, address: &Address) -> Option<Mark> {
         let local = address.local();
         let (before, token) = local.split_at_checked(local.len().checked_sub(LENGTH)?)?;
         let separated = before.ends_with(|c: char| !c.is_alphanumeric());

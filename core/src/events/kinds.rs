@@ -24,6 +24,7 @@ macro_rules! kinds {
 kinds! {
     MessageAccepted "message.accepted" "A message was taken for delivery.";
     MessageScheduled "message.scheduled" "A message was taken and waits for its time.";
+    MessageRejected "message.rejected" "A message to an address of the account was refused.";
     DeliveryDelivered "delivery.delivered" "The recipient's server took the message.";
     DeliveryRelayed "delivery.relayed" "A smart host took the message.";
     DeliveryDeferred "delivery.deferred" "An attempt failed for now; there will be another.";
@@ -44,6 +45,7 @@ kinds! {
     MailCreated "mail.created" "A mail was stored: a Sent copy, a delivery report, an upload or a copy.";
     MailUpdated "mail.updated" "Flags, keywords or mailbox of a mail have changed.";
     MailDeleted "mail.deleted" "A mail was deleted for good.";
+    MailDropped "mail.dropped" "A message came in, and a route keeps it in no mailbox.";
     WebhookDisabled "webhook.disabled" "An endpoint was switched off.";
     WebhookTest "webhook.test" "A test that somebody asked for.";
     AccountLimitExceeded "account.limit_exceeded" "The account has reached a limit; told once for each limit and its time.";

@@ -14,8 +14,9 @@ pub use kinds::{EventKind, matches_any};
 pub(crate) use list::like_patterns;
 pub use list::{Filter, after, list, list_for_message, newest_seq};
 pub use payloads::{
-    DeliveryEvent, DeliveryRef, LimitEvent, LoginEvent, MailDeletedEvent, MailEnvelope, MailEvent,
-    MailUpdatedEvent, MessageEvent, ReportRef, SuppressionEvent, UnsubscribeEvent, WebhookEvent,
+    DeliveryEvent, DeliveryRef, LimitEvent, LoginEvent, MailContentEvent, MailDeletedEvent,
+    MailEnvelope, MailEvent, MailUpdatedEvent, MessageEvent, RejectedEvent, ReportRef, RouteRef,
+    Routing, SkippedAction, SuppressionEvent, UnsubscribeEvent, WebhookEvent,
 };
 
 use crate::id::{self, Account, Id, Message};

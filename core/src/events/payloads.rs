@@ -5,7 +5,8 @@ use serde_json::{Value, value::RawValue};
 use time::OffsetDateTime;
 
 use crate::id::{
-    Account, ApiKey, Delivery, Id, Mail, Mailbox, Message, Suppression, Thread, Webhook,
+    Account, ApiKey, Delivery, Id, InboundRoute, Mail, Mailbox, Message, Suppression, Thread,
+    Webhook,
 };
 
 /// `message.accepted`, `message.scheduled`.
@@ -104,6 +105,15 @@ pub struct MailEvent<'a> {
     pub mailbox: &'a str,
     /// Its conversation.
     pub thread_id: Id<Thread>,
+    /// What it says.
+    #[serde(flatten)]
+    pub content: MailContentEvent<'a>,
+}
+
+/// `mail.dropped`, and what all events about new mail say.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
+#[derive(Debug, Clone, Serialize)]
+pub struct MailContentEvent<'a> {
     /// Reverse-path and recipient, when it came by SMTP.
     pub envelope: Option<MailEnvelope<'a>>,
     /// Header field Message-ID.
@@ -136,6 +146,68 @@ pub struct MailEvent<'a> {
     pub dsn: bool,
     /// The message of ours that it answers or reports about.
     pub refers_to: Option<Id<Message>>,
+    /// What inbound routes did; null when none matched.
+    pub routing: Option<&'a Routing>,
+    /// It was told before; somebody wanted it to be told again.
+    pub redelivered: bool,
+}
+
+/// What inbound routes did to a mail.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Routing {
+    /// The routes that matched, in order.
+    pub routes: Vec<RouteRef>,
+    /// Webhook endpoints that were chosen: then no others are told. Empty: none was.
+    pub webhook_ids: Vec<Id<Webhook>>,
+    /// Endpoints that the mail itself is posted to.
+    pub http_post_webhook_ids: Vec<Id<Webhook>>,
+    /// The message as which it is sent on.
+    pub forwarded_message_id: Option<Id<Message>>,
+    /// Actions that could not be done; the mail was kept for that.
+    pub skipped: Vec<SkippedAction>,
+}
+
+/// An inbound route.
+#[derive(Debug, Clone, Serialize)]
+pub struct RouteRef {
+    /// The route.
+    pub id: Id<InboundRoute>,
+    /// Its name.
+    pub name: String,
+}
+
+/// An action that could not be done.
+#[derive(Debug, Clone, Serialize)]
+pub struct SkippedAction {
+    /// `mailbox`, `webhook` …
+    pub action: &'static str,
+    /// Why: `mailbox_gone`, `webhook_gone` …
+    pub reason: &'static str,
+}
+
+/// `message.rejected`.
+#[derive(Debug, Clone, Serialize)]
+pub struct RejectedEvent<'a> {
+    /// Recipient of the envelope.
+    pub recipient: &'a str,
+    /// Reverse-path; empty for the null sender.
+    pub mail_from: &'a str,
+    /// The client's address; null when the message came from here.
+    pub remote_address: Option<String>,
+    /// What the client called itself.
+    pub helo: &'a str,
+    /// `route`, or the code of a problem: `quota_exceeded`, `message_too_large`, `policy_rejected`.
+    pub reason: &'a str,
+    /// What the sending server was told.
+    pub reply: String,
+    /// The inbound route that refused it.
+    pub route: Option<&'a RouteRef>,
+    /// Header field Message-ID; null when the content was not asked for.
+    pub internet_message_id: Option<&'a str>,
+    /// Subject; null when the content was not asked for.
+    pub subject: Option<&'a str>,
+    /// Refusals since the last of these events that were too many to be told.
+    pub not_told: u64,
 }
 
 /// `mail.updated`.

@@ -1,16 +1,23 @@
 //! Mail that comes in: from other servers on port 25, and from the sandbox.
 
 mod check;
+pub(crate) mod deliver;
+mod forward;
+mod parse;
 mod receive;
+pub(crate) mod refusals;
 mod reverse;
+pub(crate) mod store;
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
 use posthouse_mail::address::Address;
 
-pub use check::{check_postmaster, check_recipient, check_sender};
+pub use check::{ask_routes, check_postmaster, check_recipient, check_sender};
+pub use parse::parse;
 pub use receive::receive;
+pub(crate) use refusals::Refusals;
 
 use crate::{
     id::{Account, Id, Request},
@@ -68,4 +75,7 @@ pub struct Recipient {
     pub address: Address,
     /// Where it leads.
     pub(crate) account: Id<Account>,
+    /// A route may refuse the message when its content is there: then there is one answer for one
+    /// recipient.
+    pub(crate) alone: bool,
 }

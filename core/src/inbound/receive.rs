@@ -1,6 +1,8 @@
 //! Taking a message that came in: into the mailboxes of its recipients, with its events, in one
 //! transaction. All recipients or none: what was refused is tried again by the sender.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use posthouse_mail::{
     message,
@@ -10,58 +12,76 @@ use posthouse_mail::{
 };
 use serde_json::json;
 
-use super::{ConnectionFacts, Incoming, MAX_RECEIVED, Recipient, reverse::reverse_name};
+use super::{
+    ConnectionFacts, Incoming, MAX_RECEIVED, Recipient,
+    deliver::{Arrival, deliver},
+    refusals::{self, Refused},
+    reverse::reverse_name,
+};
 use crate::{
     blobs::Packed,
     bounces::{self, About},
     error::{Error, Result},
     mails::{self, NewMail, Origin, Reception},
-    messages::ReversePath,
     platform::Platform,
     trace::Traced,
 };
 
-/// Stores a message for all its recipients. When this returns, it is committed.
+/// Stores a message for all its recipients, as their routes say. When this returns, it is committed.
 ///
 /// # Errors
-/// `PolicyRejected` (mail loop), `MessageTooLarge`, `QuotaExceeded`, `StorageFull`, `Unavailable`.
+/// `PolicyRejected` (mail loop, a route), `MessageTooLarge`, `QuotaExceeded`, `StorageFull`,
+/// `Unavailable`.
 pub async fn receive(platform: &Platform, incoming: Incoming) -> Result<()> {
-    check(platform, &incoming.data)?;
+    let all = || incoming.recipients.iter().map(|one| (one.account, one.address.to_string(), None));
+    let mut parsed = None;
+    let taken = match check(platform, &incoming.data) {
+        Ok(()) => take(platform, &incoming, &mut parsed).await,
+        Err(error) => Err(Refused { error, whose: all().collect() }),
+    };
+    let Err(refused) = taken else { return Ok(()) };
+    let mail_from = incoming.mail_from.as_text();
+    let origin = refusals::Origin {
+        mail_from: &mail_from,
+        remote_address: Some(incoming.facts.remote_address),
+        helo: &incoming.facts.helo,
+        parsed: parsed.as_deref(),
+    };
+    refusals::tell(platform, &refused, origin).await;
+    Err(refused.error)
+}
+
+async fn take(
+    platform: &Platform,
+    incoming: &Incoming,
+    kept: &mut Option<Arc<ParsedMail>>,
+) -> Result<(), Refused> {
     let now = platform.now();
-    let parsed = mails::parse(&incoming.data).await?;
-    let report = Report::read(&incoming.data, &parsed);
+    let parsed = kept.insert(mails::parse(&incoming.data).await?);
+    let report = Report::read(&incoming.data, parsed);
     let packed = Packed::new(incoming.data.clone()).await?;
     let rdns = reverse_name(platform, incoming.facts.remote_address).await;
     let mut recipients: Vec<&Recipient> = incoming.recipients.iter().collect();
     // The order in which accounts are locked.
     recipients.sort_by_key(|recipient| recipient.account);
-    let mut new = Vec::with_capacity(recipients.len());
+    let mut arrivals = Vec::with_capacity(recipients.len());
     for recipient in recipients {
         let blob = platform.blobs().place(recipient.account, &packed).await?;
-        let prefix = prefix(platform, &incoming, recipient, rdns.as_deref())?;
-        let origin = Origin::Received(reception(&incoming, recipient));
-        let mut mail = NewMail::new(origin, prefix, parsed.clone(), blob, now);
-        let about = about(platform, recipient, &parsed, report.as_ref()).await?;
+        let (prefix, own) = prefix(platform, incoming, recipient, rdns.as_deref())?;
+        let origin = Origin::Received(reception(incoming, recipient));
+        let mut mail = NewMail::new(origin, prefix, Arc::clone(parsed), blob, now);
+        let about = about(platform, recipient, parsed, report.as_ref()).await?;
         mail.refers_to = about.message;
-        new.push((mail, about));
+        let data = (incoming.data.clone(), own);
+        arrivals.push(Arrival::new(platform, mail, about, data).await?);
     }
     let mut tx = platform.begin("inbound.receive").await?;
-    let mut events = Vec::with_capacity(new.len());
-    for (mail, about) in &new {
-        events.push(bounces::apply(&mut tx, mail, about).await?);
-    }
-    for ((mail, _), told) in new.iter().zip(events) {
-        mails::deliver_in(&mut tx, mail).await?;
-        for event in told {
-            tx.emit(event);
-        }
-        tx.write_many_events().await?;
-    }
-    tx.commit().await?;
+    let done = deliver(&mut tx, platform, &mut arrivals).await?;
+    done.commit(tx, platform).await?;
     metrics::counter!("posthouse_inbound_messages_total").increment(1);
     tracing::info!(
         connection.id = %incoming.facts.id,
-        recipients = new.len(),
+        recipients = arrivals.len(),
         size_bytes = incoming.data.len(),
         "message received"
     );
@@ -95,13 +115,14 @@ fn check(platform: &Platform, data: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Delivered-To (RFC 9228), Return-Path, Received, in this order (A16).
+/// Delivered-To (RFC 9228), Return-Path, Received, in this order (A16); and how many octets come before
+/// Received.
 fn prefix(
     platform: &Platform,
     incoming: &Incoming,
     recipient: &Recipient,
     rdns: Option<&str>,
-) -> Result<Bytes> {
+) -> Result<(Bytes, usize)> {
     let facts = &incoming.facts;
     let single = incoming.recipients.len() == 1;
     let tls = facts.tls.as_ref().map(|tls| format!("{} {}", tls.version, tls.cipher));
@@ -116,10 +137,11 @@ fn prefix(
         recipient: single.then_some(&recipient.address),
         now: platform.now(),
     });
-    let sender = sender(&incoming.mail_from);
+    let sender = incoming.mail_from.as_text();
     let delivered_to = &recipient.address;
-    let prefix = format!("Delivered-To: {delivered_to}\r\nReturn-Path: <{sender}>\r\n{received}");
-    Ok(Bytes::from(prefix))
+    let own = format!("Delivered-To: {delivered_to}\r\nReturn-Path: <{sender}>\r\n");
+    let length = own.len();
+    Ok((Bytes::from(own + &received), length))
 }
 
 const fn protocol(facts: &ConnectionFacts) -> Protocol {
@@ -129,17 +151,10 @@ const fn protocol(facts: &ConnectionFacts) -> Protocol {
     Protocol::Esmtp { tls: facts.tls.is_some(), auth: false, utf8: facts.smtputf8 }
 }
 
-fn sender(mail_from: &ReversePath) -> String {
-    match mail_from {
-        ReversePath::Null => String::new(),
-        ReversePath::Address(address) => address.to_string(),
-    }
-}
-
 fn reception(incoming: &Incoming, recipient: &Recipient) -> Reception {
     let facts = &incoming.facts;
     Reception {
-        mail_from: sender(&incoming.mail_from),
+        mail_from: incoming.mail_from.as_text(),
         rcpt_to: recipient.address.to_string(),
         remote_address: Some(facts.remote_address.to_string()),
         helo: facts.helo.clone(),

@@ -354,3 +354,26 @@ pub(crate) async fn add(
     .await?;
     Ok(row.map(|row| Slot { mailbox: row.mailbox_id.into(), name: row.name, uid: row.uid }))
 }
+
+/// The same in a certain mailbox.
+pub(crate) async fn add_to(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    mailbox: Id<id::Mailbox>,
+    mail: &NewMailCounts,
+) -> Result<Option<Slot>> {
+    let row = sqlx::query!(
+        r#"UPDATE mailboxes SET uidnext = uidnext + 1, modseq = $3, total = total + 1,
+             unseen = unseen + $4, unread = unread + $4, size_bytes = size_bytes + $5
+         WHERE account_id = $1 AND mailbox_id = $2 AND NOT expunged
+         RETURNING mailbox_id, name, uidnext - 1 AS "uid!""#,
+        account.uuid(),
+        mailbox.uuid(),
+        mail.modseq,
+        i64::from(!mail.seen),
+        mail.size_bytes
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| Slot { mailbox: row.mailbox_id.into(), name: row.name, uid: row.uid }))
+}

@@ -7,7 +7,7 @@ use posthouse_mail::{
     parse::{ParsedMail, Part},
     search,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -16,8 +16,8 @@ use crate::{
     blobs::{self, NewBlob},
     cx::Tx,
     error::{Error, Result},
-    events::{EventKind, MailEnvelope, MailEvent, NewEvent},
-    id::{self, Account, Id, MailContent, Message, Thread},
+    events::{EventKind, MailContentEvent, MailEnvelope, MailEvent, NewEvent, Routing},
+    id::{self, Account, Id, MailContent, Mailbox, Message, Thread},
     mailboxes,
 };
 
@@ -38,7 +38,7 @@ pub(crate) enum Origin {
 }
 
 /// How a mail came in.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Reception {
     /// Reverse-path; empty for the null sender.
     pub mail_from: String,
@@ -68,11 +68,17 @@ pub(crate) struct NewMail {
     pub received_at: OffsetDateTime,
     /// The message of ours that it is a copy of, or reports about.
     pub refers_to: Option<Id<Message>>,
+    /// Goes there, if that is there.
+    pub mailbox: Option<Id<Mailbox>>,
+    /// What inbound routes did.
+    pub routing: Option<Routing>,
 }
 
 /// Where a mail is now.
 pub(crate) struct Delivered {
     pub mail: Id<id::Mail>,
+    /// The event that tells of it.
+    pub event: Id<id::Event>,
 }
 
 /// Parses what a blob will hold; large ones where that does not hold up others.
@@ -112,6 +118,8 @@ impl NewMail {
             size: i64::try_from(length).unwrap_or(i64::MAX),
             received_at: now,
             refers_to: None,
+            mailbox: None,
+            routing: None,
         }
     }
 
@@ -148,7 +156,13 @@ pub(crate) async fn deliver_in(tx: &mut Tx, mail: &NewMail) -> Result<Option<Del
     }
     let seen = mail.flags() & SEEN != 0;
     let place = mailboxes::store::NewMailCounts { seen, size_bytes: mail.size, modseq };
-    let slot = mailboxes::store::add(tx.conn(), mail.account, mail.role(), &place).await?;
+    let mut slot = match mail.mailbox {
+        Some(wanted) => mailboxes::store::add_to(tx.conn(), mail.account, wanted, &place).await?,
+        None => None,
+    };
+    if slot.is_none() {
+        slot = mailboxes::store::add(tx.conn(), mail.account, mail.role(), &place).await?;
+    }
     let Some(slot) = slot else {
         // What comes in is never dropped: it is refused when there is no place for it.
         return match mail.origin {
@@ -161,8 +175,10 @@ pub(crate) async fn deliver_in(tx: &mut Tx, mail: &NewMail) -> Result<Option<Del
     store::insert_content(tx.conn(), mail).await?;
     let row = store::NewRow { slot: &slot, thread, flags: mail.flags(), modseq };
     store::insert_mail(tx.conn(), mail, &row).await?;
-    tx.emit(event(mail, &slot, thread)?);
-    Ok(Some(Delivered { mail: mail.id }))
+    let told = event(mail, &slot, thread)?;
+    let event = told.id;
+    tx.emit(told);
+    Ok(Some(Delivered { mail: mail.id, event }))
 }
 
 /// The conversation (L10): that of a mail with the same Message-ID, else of the last reference that
@@ -192,44 +208,88 @@ pub(super) fn event(
     slot: &mailboxes::store::Slot,
     thread: Id<Thread>,
 ) -> Result<NewEvent> {
-    let parsed = &mail.parsed;
-    let headers = serde_json::to_value(&parsed.envelope).map_err(Error::internal)?;
-    let addresses = |field: &str| headers.get(field).cloned().unwrap_or_default();
-    let (from, to, cc) = (addresses("from"), addresses("to"), addresses("cc"));
-    let attachments = serde_json::to_value(&parsed.attachments).map_err(Error::internal)?;
-    let reception = match &mail.origin {
-        Origin::Received(reception) => Some(reception),
-        Origin::SentCopy | Origin::Dsn | Origin::Appended => None,
+    let kind = match mail.origin {
+        Origin::Received(_) => EventKind::MailReceived,
+        Origin::SentCopy | Origin::Dsn | Origin::Appended => EventKind::MailCreated,
     };
-    let kind = if reception.is_some() { EventKind::MailReceived } else { EventKind::MailCreated };
+    let fields = Fields::of(&mail.parsed)?;
     let payload = MailEvent {
         mail_id: mail.id,
         mailbox_id: slot.mailbox,
         mailbox: &slot.name,
         thread_id: thread,
-        envelope: reception.map(|reception| MailEnvelope {
-            mail_from: &reception.mail_from,
-            rcpt_to: &reception.rcpt_to,
-            remote_address: reception.remote_address.clone(),
-            helo: &reception.helo,
-        }),
-        internet_message_id: parsed.envelope.message_id.as_deref(),
-        headers: &headers,
-        subject: parsed.envelope.subject.as_deref().unwrap_or(""),
-        from: &from,
-        to: &to,
-        cc: &cc,
-        text: parsed.text.as_deref(),
-        html: parsed.html.as_deref(),
-        attachments: &attachments,
-        size_bytes: u64::try_from(mail.size).unwrap_or(0),
-        tls: reception.and_then(|reception| reception.tls.as_ref()),
-        list: parsed.list,
-        automated: is_automated(mail),
-        dsn: parsed.is_dsn,
-        refers_to: mail.refers_to,
+        content: mail.said(&fields),
     };
     Ok(NewEvent::new(mail.account, kind, mail.received_at, &payload))
+}
+
+/// The event of a mail that is kept in no mailbox.
+pub(crate) fn dropped(mail: &NewMail) -> Result<NewEvent> {
+    let fields = Fields::of(&mail.parsed)?;
+    let payload = mail.said(&fields);
+    Ok(NewEvent::new(mail.account, EventKind::MailDropped, mail.received_at, &payload))
+}
+
+/// Parts of a mail as events write them.
+pub(crate) struct Fields {
+    headers: Value,
+    attachments: Value,
+}
+
+impl Fields {
+    pub(crate) fn of(parsed: &ParsedMail) -> Result<Self> {
+        let headers = serde_json::to_value(&parsed.envelope).map_err(Error::internal)?;
+        let attachments = serde_json::to_value(&parsed.attachments).map_err(Error::internal)?;
+        Ok(Self { headers, attachments })
+    }
+
+    /// What events say of a mail that is `parsed`, as long as nothing but its octets is known.
+    pub(crate) fn say<'a>(&'a self, parsed: &'a ParsedMail, size: u64) -> MailContentEvent<'a> {
+        static NOTHING: Value = Value::Null;
+        let addresses = |field: &str| self.headers.get(field).unwrap_or(&NOTHING);
+        MailContentEvent {
+            envelope: None,
+            internet_message_id: parsed.envelope.message_id.as_deref(),
+            headers: &self.headers,
+            subject: parsed.envelope.subject.as_deref().unwrap_or(""),
+            from: addresses("from"),
+            to: addresses("to"),
+            cc: addresses("cc"),
+            text: parsed.text.as_deref(),
+            html: parsed.html.as_deref(),
+            attachments: &self.attachments,
+            size_bytes: size,
+            tls: None,
+            list: parsed.list,
+            automated: parsed.automated,
+            dsn: parsed.is_dsn,
+            refers_to: None,
+            routing: None,
+            redelivered: false,
+        }
+    }
+}
+
+impl NewMail {
+    pub(super) fn said<'a>(&'a self, fields: &'a Fields) -> MailContentEvent<'a> {
+        let reception = match &self.origin {
+            Origin::Received(reception) => Some(reception),
+            Origin::SentCopy | Origin::Dsn | Origin::Appended => None,
+        };
+        MailContentEvent {
+            envelope: reception.map(|reception| MailEnvelope {
+                mail_from: &reception.mail_from,
+                rcpt_to: &reception.rcpt_to,
+                remote_address: reception.remote_address.clone(),
+                helo: &reception.helo,
+            }),
+            tls: reception.and_then(|reception| reception.tls.as_ref()),
+            automated: is_automated(self),
+            refers_to: self.refers_to,
+            routing: self.routing.as_ref(),
+            ..fields.say(&self.parsed, u64::try_from(self.size).unwrap_or(0))
+        }
+    }
 }
 
 /// Made by a program: by its header, or because nobody wants an answer (2.4).

@@ -5,6 +5,7 @@ pub(crate) mod change;
 pub(crate) mod changes;
 mod deliver;
 mod read;
+mod redeliver;
 mod search;
 mod show;
 pub(crate) mod store;
@@ -19,9 +20,10 @@ pub use change::{
     Outcome, Placed, append, append_faults, bulk, change, delete, update,
 };
 pub use changes::{Changed, Changes, changes, newest_modseq, wait};
-pub(crate) use deliver::{NewMail, Origin, Reception, deliver_in, parse};
+pub(crate) use deliver::{Fields, NewMail, Origin, Reception, deliver_in, dropped, parse};
 pub(crate) use read::decoded;
 pub use read::{Part, find, list, part, raw};
+pub use redeliver::{Redelivered, Redelivery, redeliver};
 pub use show::{ShownHeader, ShownHtml, headers, html, text};
 
 use crate::id::{self, Id, Mailbox, Message, Thread};

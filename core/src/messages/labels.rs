@@ -6,7 +6,7 @@ use aws_lc_rs::digest;
 use uuid::Uuid;
 
 /// Labels of a message, none twice.
-pub(super) fn of(tags: &[String], metadata: &BTreeMap<String, String>) -> Vec<Uuid> {
+pub(crate) fn of(tags: &[String], metadata: &BTreeMap<String, String>) -> Vec<Uuid> {
     let tags = tags.iter().map(|value| tag(value));
     let pairs = metadata.iter().map(|(key, value)| pair(key, value));
     let mut labels: Vec<Uuid> = tags.chain(pairs).collect();

@@ -2,7 +2,7 @@
 
 mod batch;
 mod content;
-mod labels;
+pub(crate) mod labels;
 mod prepare;
 mod read;
 mod redact;
@@ -61,6 +61,16 @@ pub enum ReversePath {
     Null,
     /// Reports go here.
     Address(Address),
+}
+
+impl ReversePath {
+    /// As it stands in MAIL; empty for the null one.
+    pub(crate) fn as_text(&self) -> String {
+        match self {
+            Self::Null => String::new(),
+            Self::Address(address) => address.to_string(),
+        }
+    }
 }
 
 /// What to send.

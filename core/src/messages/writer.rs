@@ -211,30 +211,67 @@ async fn write_batch(platform: &Platform, batch: &mut Vec<Order>) -> Result<()> 
         return Ok(());
     }
     let rows: Vec<&Prepared> = batch.iter().flat_map(|order| &order.messages).collect();
+    store_rows(&mut tx, platform, &rows, now).await?;
+    write_mail(&mut tx, &rows).await?;
+    tell(&mut tx, &rows, now);
+    tx.commit().await?;
+    answer_refused(refused, over);
+    schedule(platform, batch.iter().flat_map(|order| &order.messages));
+    Ok(())
+}
+
+async fn store_rows(
+    tx: &mut Tx,
+    platform: &Platform,
+    rows: &[&Prepared],
+    now: OffsetDateTime,
+) -> Result<()> {
     let stored: Vec<&NewBlob> = rows.iter().map(|row| &row.blob).collect();
     blobs::store::insert(tx.conn(), &stored, now).await?;
-    store::insert(tx.conn(), &rows).await?;
+    store::insert(tx.conn(), rows).await?;
     let node = platform.queue().shards.node();
-    if !queue::store::insert(tx.conn(), node, &rows).await? {
+    if !queue::store::insert(tx.conn(), node, rows).await? {
         platform.queue().shards.lost();
         return Err(Error::unavailable("a shard of the queue has another owner now"));
     }
-    write_mail(&mut tx, &rows).await?;
+    Ok(())
+}
+
+/// Writes messages in a transaction that does more than that, before any account is locked there.
+/// Limits are for the caller to ask about.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    platform: &Platform,
+    mut batch: Vec<&mut Prepared>,
+    now: OffsetDateTime,
+) -> Result<()> {
+    queue::holds::apply::enter(tx).await?;
+    let entries = batch.iter_mut().flat_map(|message| &mut message.entries).collect();
+    suppressions::store::mark(tx.conn(), &platform.queue().suppressions, entries, now).await?;
+    let marked = batch.iter_mut().map(|message| &mut **message).collect();
+    queue::holds::apply::mark(tx, marked, now).await?;
+    let rows: Vec<&Prepared> = batch.iter().map(|message| &**message).collect();
+    store_rows(tx, platform, &rows, now).await
+}
+
+/// Emits the events of new messages.
+pub(crate) fn tell(tx: &mut Tx, rows: &[&Prepared], now: OffsetDateTime) {
     for row in rows {
         tx.emit(row.event.clone());
         for event in row.entries.iter().filter_map(|one| queue::held(&row.message, one, now)) {
             tx.emit(event);
         }
     }
-    tx.commit().await?;
-    answer_refused(refused, over);
-    for Prepared { message, entries, epoch, .. } in batch.iter().flat_map(|order| &order.messages) {
+}
+
+/// Lets messages go whose transaction is committed.
+pub(crate) fn schedule<'a>(platform: &Platform, messages: impl IntoIterator<Item = &'a Prepared>) {
+    for Prepared { message, entries, epoch, .. } in messages {
         // A shard that has gone to another node meanwhile is scheduled there.
         if platform.queue().shards.epoch(message.id.shard()) == Some(*epoch) {
             platform.queue().scheduler.add_new(message, entries);
         }
     }
-    Ok(())
 }
 
 /// Asks what concerns these messages before they are written: limits of their accounts, the

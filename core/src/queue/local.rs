@@ -6,9 +6,14 @@ use posthouse_mail::address::Address;
 use super::{Entry, complete::Result as Verdict, store::Message};
 use crate::{
     blobs::Body,
-    bounces,
+    bounces::{self, About},
     error::{Code, Error, Result},
     id::{Account, Id},
+    inbound::{
+        self,
+        deliver::Arrival,
+        refusals::{self, Refused},
+    },
     mails::{self, NewMail, Origin, Reception},
     platform::Platform,
     ports::transport::Reply,
@@ -38,6 +43,7 @@ fn verdict(entry: &Entry, error: &Error) -> Verdict {
     let text = error.to_string();
     match error.code() {
         Code::UnknownRecipient | Code::NotFound => Verdict::Failed(reply(550, "5.1.1", &text)),
+        Code::PolicyRejected => Verdict::Failed(reply(550, "5.7.1", &text)),
         Code::DomainDisabled => Verdict::Deferred(reply(450, "4.2.1", &text)),
         Code::StorageFull => Verdict::Deferred(reply(452, "4.3.1", &text)),
         Code::QuotaExceeded => Verdict::Deferred(reply(452, "4.2.2", &text)),
@@ -54,21 +60,41 @@ fn reply(code: u16, enhanced: &str, text: &str) -> Reply {
 
 async fn try_deliver(platform: &Platform, entry: &Entry, message: (&Message, &Body)) -> Result<()> {
     let address = Address::parse(&entry.recipient).map_err(Error::internal)?;
-    let recipient = crate::inbound::check_recipient(platform, &address).await?;
-    let (mail, _memory) = new_mail(platform, entry, message, (recipient.account, HOST)).await?;
+    let recipient = inbound::check_recipient(platform, &address).await?;
+    let (arrival, _memory) = arrival(platform, entry, message, (recipient.account, HOST)).await?;
+    let mut arrivals = [arrival];
     let mut tx = platform.begin("queue.deliver_here").await?;
-    mails::deliver_in(&mut tx, &mail).await?;
-    tx.commit().await
+    match inbound::deliver::deliver(&mut tx, platform, &mut arrivals).await {
+        Ok(done) => done.commit(tx, platform).await,
+        Err(refused) => Err(refuse(platform, message.0, &arrivals, refused).await),
+    }
+}
+
+/// Tells the account of the recipient that it has refused a message.
+pub(crate) async fn refuse(
+    platform: &Platform,
+    message: &Message,
+    arrivals: &[Arrival],
+    refused: Refused,
+) -> Error {
+    let origin = refusals::Origin {
+        mail_from: &message.mail_from,
+        remote_address: None,
+        helo: HOST,
+        parsed: arrivals.first().map(|arrival| &*arrival.mail.parsed),
+    };
+    refusals::tell(platform, &refused, origin).await;
+    refused.error
 }
 
 /// A queued message as the mail of `account`, received from `host`, as soon as there is memory to
 /// work on it; the share is to be kept until the mail is stored.
-pub(crate) async fn new_mail(
+pub(crate) async fn arrival(
     platform: &Platform,
     entry: &Entry,
     (message, body): (&Message, &Body),
     (account, host): (Id<Account>, &str),
-) -> Result<(NewMail, Share)> {
+) -> Result<(Arrival, Share)> {
     let fields =
         format!("Delivered-To: {}\r\nReturn-Path: <{}>\r\n", entry.recipient, message.mail_from);
     let prefix = Bytes::from([fields.as_bytes(), &message.prefix].concat());
@@ -78,7 +104,7 @@ pub(crate) async fn new_mail(
     let to = Address::parse(&entry.recipient).map_err(Error::internal)?;
     let answer = bounces::Mail { account, to: &to, parsed: &parsed, report: None };
     let refers_to = bounces::find(platform, answer).await?.message;
-    let blob = platform.blobs().prepare(account, bytes).await?;
+    let blob = platform.blobs().prepare(account, bytes.clone()).await?;
     let reception = Reception {
         mail_from: message.mail_from.to_string(),
         rcpt_to: entry.recipient.to_string(),
@@ -89,5 +115,6 @@ pub(crate) async fn new_mail(
     let origin = Origin::Received(reception);
     let mut mail = NewMail::new(origin, prefix, parsed, blob, platform.now());
     mail.refers_to = refers_to;
-    Ok((mail, memory))
+    let arrival = Arrival::new(platform, mail, About::default(), (bytes, fields.len())).await?;
+    Ok((arrival, memory))
 }

@@ -8,9 +8,9 @@ use posthouse_mail::address::Address;
 use super::magic::{Magic, magic};
 use crate::{
     blobs::Body,
-    error::{Error, Result},
+    error::{Code, Error, Result},
     id::{self, Account, Id},
-    mails,
+    inbound,
     platform::Platform,
     ports::transport::{Peer, Reply},
     queue::{
@@ -72,8 +72,17 @@ async fn play(platform: &Platform, entry: &Entry, message: (&Message, &Body)) ->
             Verdict::Delivered(reply(250, "2.0.0", "delivered by the sandbox"))
         }
     };
-    store(platform, entry, message, home.map(|home| home.account), &verdict).await?;
-    Ok(verdict)
+    let home = home.map(|home| home.account);
+    match store(platform, entry, message, home, &verdict).await {
+        Ok(()) => Ok(verdict),
+        // A route of the recipient.
+        Err(error) if error.code() == Code::PolicyRejected => {
+            let verdict = Verdict::Failed(reply(550, "5.7.1", &error.to_string()));
+            store(platform, entry, message, home, &verdict).await?;
+            Ok(verdict)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn reply(code: u16, enhanced: &str, text: &str) -> Reply {
@@ -114,18 +123,26 @@ async fn store(
         Verdict::Deferred(reply) => ("deferred", reply),
         other => ("failed", other.reply()),
     };
-    let loaded = if outcome == "delivered" {
+    let (mut arrivals, mut memory) = (Vec::new(), None);
+    if outcome == "delivered" {
         let account = home.unwrap_or(message.account);
-        Some(local::new_mail(platform, entry, (message, body), (account, HOST)).await?)
-    } else {
-        None
-    };
-    let mut tx = platform.begin("sandbox.deliver").await?;
-    let mut stored: Option<(Id<Account>, Id<id::Mail>)> = None;
-    if let Some((mail, _)) = &loaded {
-        let delivered = mails::deliver_in(&mut tx, mail).await?;
-        stored = delivered.map(|delivered| (mail.account, delivered.mail));
+        let arrived = local::arrival(platform, entry, (message, body), (account, HOST)).await?;
+        let (mut arrival, share) = arrived;
+        if home.is_none() {
+            // The sender sees what somebody elsewhere would get.
+            arrival.routes = Arc::default();
+        }
+        arrivals.push(arrival);
+        memory = Some(share);
     }
+    let mut tx = platform.begin("sandbox.deliver").await?;
+    let done = match inbound::deliver::deliver(&mut tx, platform, &mut arrivals).await {
+        Ok(done) => done,
+        Err(refused) => return Err(local::refuse(platform, message, &arrivals, refused).await),
+    };
+    let mut mails = arrivals.iter().zip(&done.places);
+    let stored: Option<(Id<Account>, Id<id::Mail>)> =
+        mails.find_map(|(one, place)| Some((one.mail.account, (*place)?)));
     sqlx::query!(
         "INSERT INTO sandbox_messages (account_id, delivery_id, attempt, recipient, subject,
              outcome, smtp_code, reply, mail_account_id, mail_id, at)
@@ -145,5 +162,7 @@ async fn store(
     )
     .execute(tx.conn())
     .await?;
-    tx.commit().await
+    done.commit(tx, platform).await?;
+    drop(memory);
+    Ok(())
 }

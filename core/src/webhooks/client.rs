@@ -77,7 +77,7 @@ impl Answer {
         self.status.is_some_and(|status| status.is_success())
     }
 
-    fn failed(error: impl Into<String>) -> Self {
+    pub(super) fn failed(error: impl Into<String>) -> Self {
         Self { error: Some(error.into()), ..Self::default() }
     }
 }

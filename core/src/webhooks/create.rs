@@ -75,6 +75,7 @@ fn prepare(cx: &Cx, new: NewWebhook) -> Result<Webhook> {
         tags: new.tags,
         deferred_interval_seconds: new.deferred_interval_seconds,
         signature_scheme: new.signature_scheme,
+        payload: new.payload,
         enabled: new.enabled,
         disabled_reason: None,
         created_at: now,

@@ -53,6 +53,32 @@ pub const MAX_PER_ACCOUNT: i64 = 50;
 /// The first `delivery.deferred` of a delivery is told, then one each second hour (0.8).
 pub const DEFERRED_INTERVAL_SECONDS: i32 = 7200;
 
+/// What an endpoint is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payload {
+    /// Events, as JSON.
+    #[default]
+    Event,
+    /// The mail itself (`message/rfc822`) that inbound routes post there, and nothing else.
+    Message,
+}
+
+impl Payload {
+    /// Name in the database and on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Message => "message",
+        }
+    }
+
+    /// Reads the name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Event, Self::Message].into_iter().find(|payload| payload.as_str() == text)
+    }
+}
+
 /// An endpoint, without its secret.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Webhook {
@@ -76,6 +102,9 @@ pub struct Webhook {
     pub deferred_interval_seconds: i32,
     /// How calls are signed.
     pub signature_scheme: SignatureScheme,
+    /// What it is sent.
+    #[serde(default)]
+    pub payload: Payload,
     /// It is called.
     pub enabled: bool,
     /// Why it is not called.
@@ -116,6 +145,8 @@ pub struct NewWebhook {
     pub deferred_interval_seconds: i32,
     /// How calls are signed.
     pub signature_scheme: SignatureScheme,
+    /// What it is sent.
+    pub payload: Payload,
     /// It is called.
     pub enabled: bool,
 }

@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{SignatureScheme, Webhook};
+use super::{Payload, SignatureScheme, Webhook};
 use crate::{
     error::{Error, Result},
     id::{self, Account, Id},
@@ -35,6 +35,7 @@ struct Row {
     tags: Vec<String>,
     deferred_interval_seconds: i32,
     signature_scheme: String,
+    payload: String,
     enabled: bool,
     disabled_reason: Option<String>,
     created_at: OffsetDateTime,
@@ -56,6 +57,8 @@ impl Row {
             deferred_interval_seconds: self.deferred_interval_seconds,
             signature_scheme: SignatureScheme::parse(&self.signature_scheme)
                 .ok_or_else(|| Error::internal("unknown signature scheme"))?,
+            payload: Payload::parse(&self.payload)
+                .ok_or_else(|| Error::internal("unknown payload"))?,
             enabled: self.enabled,
             disabled_reason: self.disabled_reason,
             created_at: self.created_at,
@@ -94,8 +97,8 @@ pub(super) async fn insert(
     sqlx::query!(
         "INSERT INTO webhooks (webhook_id, account_id, url, description, event_types, headers,
              enabled, secret, created_at, updated_at, domains, tags, deferred_interval_seconds,
-             signature_scheme)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             signature_scheme, payload)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         webhook.id.uuid(),
         webhook.account_id.uuid(),
         webhook.url,
@@ -109,7 +112,8 @@ pub(super) async fn insert(
         &webhook.domains,
         &webhook.tags,
         webhook.deferred_interval_seconds,
-        webhook.signature_scheme.as_str()
+        webhook.signature_scheme.as_str(),
+        webhook.payload.as_str()
     )
     .execute(&mut *conn)
     .await?;
@@ -199,8 +203,8 @@ pub(super) async fn find(
     let row = sqlx::query_as!(
         Row,
         "SELECT webhook_id, account_id, url, description, event_types, headers, domains, tags,
-             deferred_interval_seconds, signature_scheme, enabled, disabled_reason, created_at,
-             updated_at
+             deferred_interval_seconds, signature_scheme, payload, enabled, disabled_reason,
+             created_at, updated_at
          FROM webhooks WHERE webhook_id = $1 AND account_id = $2",
         webhook.uuid(),
         account.uuid()
@@ -221,8 +225,8 @@ pub(super) async fn list(
         keyset,
         Row,
         "SELECT webhook_id, account_id, url, description, event_types, headers, domains, tags,
-             deferred_interval_seconds, signature_scheme, enabled, disabled_reason, created_at,
-             updated_at
+             deferred_interval_seconds, signature_scheme, payload, enabled, disabled_reason,
+             created_at, updated_at
          FROM webhooks WHERE account_id = $3",
         "webhook_id",
         account.uuid(),

@@ -9,7 +9,7 @@ use crate::{
     blobs, credentials,
     error::Result,
     id::{self, Id},
-    idempotency, limits, mails,
+    idempotency, inbound, limits, mails,
     platform::Platform,
     tokens, webhooks,
 };
@@ -44,6 +44,7 @@ pub async fn run_due(platform: &Platform) -> Result<()> {
     erase(&mut conn).await?;
     mails::changes::clean_up(&mut conn, now).await?;
     webhooks::purge(&mut conn, now).await?;
+    inbound::store::purge(&mut conn, now).await?;
     credentials::purge(&mut conn, now).await?;
     limits::purge(&mut conn, now).await?;
     tokens::purge(&mut conn, now).await?;
@@ -71,7 +72,7 @@ async fn erase(conn: &mut sqlx::PgConnection) -> Result<()> {
 }
 
 /// Everything that belongs to an account and is not deleted with its row.
-const ERASE: [&str; 16] = [
+const ERASE: [&str; 17] = [
     "DELETE FROM mails WHERE account_id = $1",
     "DELETE FROM mail_contents WHERE account_id = $1",
     "DELETE FROM mailboxes WHERE account_id = $1",
@@ -86,6 +87,7 @@ const ERASE: [&str; 16] = [
     "DELETE FROM recent_bounces WHERE account_id = $1",
     "DELETE FROM sandbox_messages WHERE account_id = $1",
     "DELETE FROM queue_pauses WHERE account_id = $1",
+    "DELETE FROM inbound_posts WHERE account_id = $1",
     "DELETE FROM idempotency WHERE account_id = $1",
     "DELETE FROM account_counters WHERE account_id = $1",
 ];

@@ -197,6 +197,8 @@ impl Things {
         });
         let template = json!({"name": "mine", "text": "Mine"});
         let template = http.post("/v1/templates", template).await.expect(201);
+        let route = json!({"name": "mine", "actions": [{"type": "drop"}], "enabled": false});
+        let route = http.post("/v1/inbound-routes", route).await.expect(201);
         let hold = http.post("/v1/queue/holds", json!({"sender": "x@x.test"})).await.expect(201);
         let login = json!({"grant_type": "password", "address": "alice@example.test",
                            "password": posthouse_tests::app::PASSWORD});
@@ -220,6 +222,7 @@ impl Things {
             ("/suppressions/", suppression.id()),
             ("/templates/", template.id()),
             ("/holds/", hold.id()),
+            ("/inbound-routes/", route.id()),
         ])
     }
 

@@ -1,9 +1,13 @@
 //! Mail that other servers bring.
 
+mod forwards;
 mod limits;
+mod posts;
 mod received;
 mod receiving;
+mod redelivery;
 mod relay;
+mod routes;
 mod smuggling;
 mod starttls;
 mod transcripts;

@@ -28,7 +28,9 @@ use super::FLAGS;
 use crate::{
     cx::Tx,
     error::{Error, Result},
-    events::{EventKind, MailDeletedEvent, MailEvent, MailUpdatedEvent, NewEvent},
+    events::{
+        EventKind, MailContentEvent, MailDeletedEvent, MailEvent, MailUpdatedEvent, NewEvent,
+    },
     id::{self, Account, Id, Mailbox, Thread},
 };
 
@@ -352,22 +354,26 @@ impl Step<'_> {
             mailbox_id: row.mailbox_id.into(),
             mailbox: &row.mailbox_name,
             thread_id: row.thread_id.into(),
-            envelope: None,
-            internet_message_id: row.internet_message_id.as_deref(),
-            headers: &row.envelope,
-            subject: row.envelope.get("subject").and_then(|value| value.as_str()).unwrap_or(""),
-            from: &from,
-            to: &to,
-            cc: &cc,
-            text: None,
-            html: None,
-            attachments: &row.attachments,
-            size_bytes: u64::try_from(row.size_bytes).unwrap_or(0),
-            tls: None,
-            list: row.list,
-            automated: row.automated,
-            dsn: row.dsn,
-            refers_to: row.refers_to.map(Id::from),
+            content: MailContentEvent {
+                envelope: None,
+                internet_message_id: row.internet_message_id.as_deref(),
+                headers: &row.envelope,
+                subject: row.envelope.get("subject").and_then(|value| value.as_str()).unwrap_or(""),
+                from: &from,
+                to: &to,
+                cc: &cc,
+                text: None,
+                html: None,
+                attachments: &row.attachments,
+                size_bytes: u64::try_from(row.size_bytes).unwrap_or(0),
+                tls: None,
+                list: row.list,
+                automated: row.automated,
+                dsn: row.dsn,
+                refers_to: row.refers_to.map(Id::from),
+                routing: None,
+                redelivered: false,
+            },
         };
         self.emit(EventKind::MailCreated, &payload);
     }

@@ -24,6 +24,11 @@ pub(crate) async fn begin(platform: &Platform) -> Result<Tx> {
     platform.begin_with("messages.write", store::begin()).await
 }
 
+/// Lets no rule be made until the end of a transaction that has begun otherwise.
+pub(crate) async fn enter(tx: &mut Tx) -> Result<()> {
+    store::lock_shared(tx.conn()).await
+}
+
 /// Notes for each new delivery whether a rule holds it, and why.
 pub(crate) async fn mark(
     tx: &mut Tx,

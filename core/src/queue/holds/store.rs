@@ -144,6 +144,13 @@ pub(super) fn begin() -> AssertSqlSafe<String> {
     AssertSqlSafe(format!("BEGIN; SELECT pg_advisory_xact_lock_shared({NEW_RULES})"))
 }
 
+/// What [`begin`] does, in a transaction that has begun.
+pub(super) async fn lock_shared(conn: &mut PgConnection) -> Result<()> {
+    // A statement of its own: what the next one sees is from after the lock.
+    sqlx::query!("SELECT pg_advisory_xact_lock_shared($1)", NEW_RULES).fetch_one(conn).await?;
+    Ok(())
+}
+
 /// Rules that new deliveries of these accounts are held by, oldest first; for a transaction that
 /// [`begin`] has begun.
 pub(super) async fn in_force(

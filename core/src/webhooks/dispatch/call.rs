@@ -13,7 +13,10 @@ use crate::{
     error::{Error, Result},
     events::Event,
     id::{self, Id, WebhookDelivery, WebhookReplay},
+    inbound,
     platform::Platform,
+    room::Share,
+    spool::Arrived,
 };
 
 /// Why an event is told.
@@ -57,6 +60,32 @@ impl Ended {
     }
 }
 
+/// What is sent, with its share of memory.
+struct Body {
+    content_type: &'static str,
+    bytes: Bytes,
+    memory: Share,
+}
+
+/// The event, or the mail that it tells of; or why that cannot be sent now.
+async fn body(
+    platform: &Platform,
+    settings: &Settings,
+    event: &Event,
+) -> Result<Result<Body, String>> {
+    if !settings.wants_mail(event) {
+        let bytes = Bytes::from(serde_json::to_vec(event).map_err(Error::internal)?);
+        return Ok(Ok(Body { content_type: "application/json", bytes, memory: Share::none() }));
+    }
+    Ok(match inbound::store::posted(platform, event.account_id, event.id).await {
+        Ok(Some(Arrived { bytes, memory })) => {
+            Ok(Body { content_type: "message/rfc822", bytes, memory })
+        }
+        Ok(None) => Err("the message is not kept any more".to_owned()),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
 /// Makes an attempt. The body is the same each time: the log never changes.
 pub(super) async fn call(
     platform: Platform,
@@ -65,11 +94,18 @@ pub(super) async fn call(
     due: Due,
 ) -> Result<Ended> {
     let Due { event, attempts, cause } = due;
-    let body = Bytes::from(serde_json::to_vec(&event).map_err(Error::internal)?);
-    let request_body = beginning(&body);
     let started_at = platform.now();
-    let headers = settings.headers(&event.id.to_string(), started_at, &body)?;
-    let answer = client.post(&settings.url, headers, body).await;
+    let (request_body, answer) = match body(&platform, &settings, &event).await? {
+        Ok(Body { content_type, bytes, memory }) => {
+            let request_body = beginning(&bytes);
+            let headers =
+                settings.headers(&event.id.to_string(), started_at, (content_type, &bytes))?;
+            let answer = client.post(&settings.url, headers, bytes).await;
+            drop(memory);
+            (request_body, answer)
+        }
+        Err(text) => (String::new(), Answer::failed(text)),
+    };
     observe(answer.is_success(), answer.duration);
     Ok(Ended {
         id: Id::new(started_at),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use url::Url;
 
-use super::super::{signature::Signer, store};
+use super::super::{Payload, signature::Signer, store};
 use crate::{
     error::{Error, Result},
     events::{Event, EventKind, matches_any},
@@ -22,6 +22,7 @@ pub(super) struct Settings {
     pub url: Url,
     /// The endpoint's header fields and those that never change.
     headers: HeaderMap,
+    payload: Payload,
     pub types: Vec<String>,
     domains: Vec<String>,
     tags: Vec<String>,
@@ -44,6 +45,14 @@ struct About<'a> {
     /// A text in events about messages, a list in those about mail.
     from: Option<From>,
     tags: Option<Vec<String>>,
+    routing: Option<Chosen>,
+}
+
+/// Endpoints that inbound routes chose.
+#[derive(Deserialize)]
+struct Chosen {
+    webhook_ids: Vec<Id<Webhook>>,
+    http_post_webhook_ids: Vec<Id<Webhook>>,
 }
 
 #[derive(Deserialize)]
@@ -94,13 +103,20 @@ impl Settings {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Of mail that was posted there, whatever else it was meant to get.
+        let types = match webhook.payload {
+            Payload::Event => webhook.event_types,
+            Payload::Message => [EventKind::MailReceived, EventKind::MailDropped]
+                .map(|kind| kind.as_str().to_owned())
+                .into(),
+        };
         let url = webhook.url.parse().map_err(|_| Error::internal("not a URL"))?;
         Ok(Some(Self {
             webhook: id,
             url,
             headers,
-            types: webhook.event_types,
+            payload: webhook.payload,
+            types,
             domains: webhook.domains,
             tags: webhook.tags,
             deferred_interval: time::Duration::seconds(webhook.deferred_interval_seconds.into()),
@@ -122,22 +138,46 @@ impl Settings {
         test.is_ok_and(|test| test.webhook_id == self.webhook)
     }
 
-    /// Whether domain and tags are wanted; an event that has none is not held back.
+    /// Whether domain and tags are wanted; an event that has none is not held back. If inbound routes
+    /// chose endpoints, they alone decide.
     fn fits(&self, event: &Event) -> bool {
-        if self.domains.is_empty() && self.tags.is_empty() {
+        // Quotes within texts are escaped: it can only be that field.
+        let is_routed = event.data.get().contains(r#"webhook_ids":[""#);
+        if self.payload == Payload::Message && !is_routed {
+            return false;
+        }
+        if self.domains.is_empty() && self.tags.is_empty() && !is_routed {
             return true;
         }
         // Payloads are ours: what cannot be read has neither.
         let about: About<'_> = serde_json::from_str(event.data.get()).unwrap_or_default();
+        if self.payload == Payload::Message {
+            let routed = about.routing.as_ref();
+            return routed.is_some_and(|one| one.http_post_webhook_ids.contains(&self.webhook));
+        }
+        if let Some(chosen) = about.routing.as_ref().filter(|one| !one.webhook_ids.is_empty()) {
+            return chosen.webhook_ids.contains(&self.webhook);
+        }
         let domain = || about.domain().is_none_or(|domain| self.domains.contains(&domain));
         let tagged = |tags: &Vec<String>| tags.iter().any(|tag| self.tags.contains(tag));
         (self.domains.is_empty() || domain())
             && (self.tags.is_empty() || about.tags.as_ref().is_none_or(tagged))
     }
 
+    /// Whether it gets the mail that the event tells of, in place of the event.
+    pub(super) fn wants_mail(&self, event: &Event) -> bool {
+        self.payload == Payload::Message && event.kind != EventKind::WebhookTest.as_str()
+    }
+
     /// The header fields of a request, signed.
-    pub(super) fn headers(&self, id: &str, at: OffsetDateTime, body: &[u8]) -> Result<HeaderMap> {
+    pub(super) fn headers(
+        &self,
+        id: &str,
+        at: OffsetDateTime,
+        (content_type, body): (&'static str, &[u8]),
+    ) -> Result<HeaderMap> {
         let mut headers = self.headers.clone();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let timestamp = at.unix_timestamp();
         let valid = self.signers.iter().filter(|(_, end)| end.is_none_or(|end| end > at));
         let signatures: Vec<String> =
