@@ -1,6 +1,6 @@
 //! What the core needs to know before it has a database. Everything else is data in Postgres.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::ports::transport::{Credentials, Tls};
 
@@ -58,12 +58,12 @@ pub struct Delivery {
     pub retry_schedule: Vec<Duration>,
     /// After this attempt the sender is told about the delay.
     pub delay_notice_after: u16,
-    /// Everything goes through this host (D1, D2: one global route).
-    pub smart_host: Option<SmartHost>,
+    /// What no route sends elsewhere goes through this host (D2: the last route of all).
+    pub smart_host: Option<Arc<SmartHost>>,
 }
 
 /// A server that takes all our mail.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SmartHost {
     /// Name; its addresses are looked up.
     pub host: String,

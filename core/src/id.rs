@@ -81,6 +81,10 @@ kinds! {
     Template = "tpl";
     /// What becomes of mail that comes in.
     InboundRoute = "irt";
+    /// A way out for mail.
+    Transport = "trn";
+    /// A rule that chooses a transport.
+    Route = "rte";
 }
 
 /// Identifier of a `K`.

@@ -35,6 +35,7 @@ mod platform;
 pub mod ports;
 pub mod queue;
 pub mod room;
+pub mod routing;
 pub mod sandbox;
 pub mod scope;
 pub mod spool;

@@ -6,7 +6,12 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Serialize;
 
 use crate::{
-    accounts::Account, api_keys::ApiKey, domains::Domain, inbound_routes::Route, queue::Hold,
+    accounts::Account,
+    api_keys::ApiKey,
+    domains::Domain,
+    inbound_routes,
+    queue::Hold,
+    routing::{Route, Transport},
     webhooks::Webhook,
 };
 
@@ -43,13 +48,25 @@ impl Versioned for Hold {
     }
 }
 
+impl Versioned for Transport {
+    fn version(&self) -> String {
+        of(self)
+    }
+}
+
+impl Versioned for Route {
+    fn version(&self) -> String {
+        of(self)
+    }
+}
+
 impl Versioned for Webhook {
     fn version(&self) -> String {
         of(&Self { updated_at: self.created_at, ..self.clone() })
     }
 }
 
-impl Versioned for Route {
+impl Versioned for inbound_routes::Route {
     fn version(&self) -> String {
         of(&Self { updated_at: self.created_at, ..self.clone() })
     }

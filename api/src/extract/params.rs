@@ -132,6 +132,11 @@ impl Reader {
         }
     }
 
+    /// Whether a fault of the parameter `name` was noted.
+    pub(crate) fn has_fault(&self, name: &str) -> bool {
+        self.faults.iter().any(|fault| fault.pointer.strip_prefix('/') == Some(name))
+    }
+
     /// Notes a fault of the parameter `name`.
     pub(crate) fn fault(&mut self, name: &str, code: &'static str, detail: &str) {
         self.faults.push(FieldError::new(format!("/{}", schema::escape(name)), code, detail));

@@ -126,13 +126,15 @@ fn header_fields(operation: &mut Operation, place: &Place<'_>) {
 }
 
 /// Paths of what people edit: `ETag` with what is shown, `If-Match` with what changes it.
-const EDITED: [&str; 7] = [
+const EDITED: [&str; 9] = [
     "/v1/account",
     "/v1/accounts/{id}",
     "/v1/api-keys/{id}",
     "/v1/domains/{id}",
     "/v1/inbound-routes/{id}",
     "/v1/queue/holds/{id}",
+    "/v1/routes/{id}",
+    "/v1/transports/{id}",
     "/v1/webhooks/{id}",
 ];
 

@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{fields::PageParams, stream};
 use crate::{
     answer::List,
-    extract::{Caller, FromParams, Params, Reader},
+    extract::{Caller, FromParams, Params, PathId, Reader},
     problem::ApiResult,
     state::ApiState,
 };
@@ -24,6 +24,7 @@ use crate::{
 pub(crate) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list_events))
+        .routes(routes!(get_event))
         .routes(routes!(stream::stream_events))
         .routes(routes!(list_event_types))
 }
@@ -142,6 +143,17 @@ async fn list_events(
     Params(params): Params<EventParams>,
 ) -> ApiResult<Json<List<Event>>> {
     Ok(List::page(events::list(&cx, &params.filter, &params.page).await?))
+}
+
+/// Get an event
+///
+/// One entry of the log, as long as the log has it.
+#[utoipa::path(get, path = "/events/{id}", tag = "events",
+    security(("api_key" = ["events:read"])),
+    params(("id" = String, Path, description = "Event", example = "evt_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 200, description = "The event", body = Event)))]
+async fn get_event(Caller(cx): Caller, PathId(event): PathId<id::Event>) -> ApiResult<Json<Event>> {
+    Ok(Json(events::find(&cx, event).await?.into()))
 }
 
 /// List event types

@@ -18,6 +18,7 @@ mod mail_bulk;
 mod mail_changes;
 mod mail_feed;
 mod mail_redeliver;
+mod mail_routes;
 mod mail_shapes;
 mod mail_show;
 mod mailboxes;
@@ -25,6 +26,7 @@ mod messages;
 mod queue;
 mod queue_bulk;
 mod queue_holds;
+mod queue_preview;
 mod sandbox;
 mod sessions;
 mod stream;
@@ -34,6 +36,7 @@ mod suppressions;
 mod template_shapes;
 mod templates;
 mod threads;
+mod transports;
 mod webhook_calls;
 mod webhook_docs;
 mod webhook_examples;
@@ -64,6 +67,9 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(queue::router())
         .merge(queue_holds::router())
         .merge(queue_bulk::router())
+        .merge(queue_preview::router())
+        .merge(transports::router())
+        .merge(mail_routes::router())
         .merge(suppressions::router())
         .merge(templates::router())
         .merge(mailboxes::router())

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use posthouse_core::{
-    Cx, Error, FieldError, Scope,
+    Cx, Error, FieldError, Id, Scope, id,
     queue::{self, Action, Bulk, BulkAction, BulkDone, BulkFilter},
 };
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    fields::Time,
+    fields::{Time, removable},
     queue_holds::{domain, lower, read_scope},
 };
 use crate::{
@@ -92,11 +92,18 @@ pub(crate) struct QueueBulkBody {
     /// Which deliveries; an empty object for all of the account.
     #[schema(value_type = QueueSelection)]
     filter: Object<QueueSelection>,
-    /// `cancel`, `fail`, `hold`, `release`, `retry` or `schedule`.
+    /// `cancel`, `fail`, `hold`, `release`, `retry`, `schedule` or `set_transport`, which needs
+    /// `admin:write`.
     action: String,
     /// For `schedule`: when the next attempt is due, 60 days ahead at most.
     #[schema(value_type = Option<String>, format = DateTime)]
     scheduled_at: Option<Time>,
+    /// For `set_transport`: the transport that they take whatever the routes say, or null for what
+    /// the routes say.
+    #[serde(default, deserialize_with = "removable")]
+    #[schema(value_type = Option<String>)]
+    #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
+    transport_id: Option<Option<Id<id::Transport>>>,
     /// Only count what would be changed; false by default.
     dry_run: Option<bool>,
 }
@@ -126,24 +133,39 @@ impl QueueBulkBody {
         let scope = read_scope(selection.scope.as_deref(), "/filter/scope", &mut faults);
         let filter = selection.read(&mut faults);
         let at = self.scheduled_at.map(|time| time.0);
-        let action = read_action(&self.action, at, &mut faults);
+        let action = read_action(&self.action, (at, self.transport_id), &mut faults);
         (Bulk { scope, filter, action, dry_run: self.dry_run.unwrap_or(false) }, faults)
     }
 }
 
-fn read_action(name: &str, at: Option<OffsetDateTime>, faults: &mut Vec<FieldError>) -> BulkAction {
+#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
+fn read_action(
+    name: &str,
+    (at, transport): (Option<OffsetDateTime>, Option<Option<Id<id::Transport>>>),
+    faults: &mut Vec<FieldError>,
+) -> BulkAction {
     let mut fault = |pointer, code, detail| faults.push(FieldError::new(pointer, code, detail));
-    match (name, at, name.parse()) {
+    if at.is_some() && name != "schedule" {
+        fault("/scheduled_at", "not_allowed", "only the action schedule takes a time");
+    }
+    if transport.is_some() && name != "set_transport" {
+        fault("/transport_id", "not_allowed", "only the action set_transport takes a transport");
+    }
+    match (name, at, transport) {
         ("schedule", Some(at), _) => return BulkAction::Schedule(at),
         ("schedule", None, _) => {
             fault("/scheduled_at", "required", "say when the next attempt is to be");
         }
-        (_, None, Ok(action)) => return BulkAction::Change(action),
-        (_, Some(_), Ok(_)) => {
-            fault("/scheduled_at", "not_allowed", "only the action schedule takes a time");
+        ("set_transport", _, Some(transport)) => return BulkAction::SetTransport(transport),
+        ("set_transport", _, None) => {
+            fault("/transport_id", "required", "say which transport, or null for none");
         }
-        (_, _, Err(())) => {
-            let detail = "expected one of cancel, fail, hold, release, retry and schedule";
+        _ => {
+            if let Ok(action) = name.parse() {
+                return BulkAction::Change(action);
+            }
+            let detail = "expected one of cancel, fail, hold, release, retry, schedule and \
+                          set_transport";
             fault("/action", "invalid_value", detail);
         }
     }

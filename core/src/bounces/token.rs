@@ -131,10 +131,10 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The reverse-path that an attempt uses: with the token of the message, if the domain wants that
-/// and there is room for it. Smart hosts get it as it is: many take only senders that they know.
-pub(crate) async fn sender(platform: &Platform, message: &Message) -> Arc<str> {
+/// and there is room for it. Who `relays` gets it as it is: many take only senders that they know.
+pub(crate) async fn sender(platform: &Platform, message: &Message, relays: bool) -> Arc<str> {
     let plain = || Arc::clone(&message.mail_from);
-    if platform.config().delivery.smart_host.is_some() {
+    if relays {
         return plain();
     }
     let Ok(address) = Address::parse(&message.mail_from) else {

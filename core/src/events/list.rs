@@ -9,7 +9,7 @@ use super::{API_VERSION, Event, EventKind, matches_any};
 use crate::{
     cx::Cx,
     error::{Error, Result},
-    id::{Account, Id, Message},
+    id::{self, Account, Id, Message},
     page::{Keyset, Page, PageRequest, fetch_page},
     platform::Platform,
     scope::Scope,
@@ -61,6 +61,26 @@ impl From<Row> for Event {
 pub async fn list(cx: &Cx, filter: &Filter, request: &PageRequest) -> Result<Page<Event>> {
     cx.require(Scope::EventsRead)?;
     page(cx, "events", filter, None, request).await
+}
+
+/// One event.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`, also when the log does not have it any more.
+pub async fn find(cx: &Cx, event: Id<id::Event>) -> Result<Event> {
+    cx.require(Scope::EventsRead)?;
+    let mut conn = cx.platform().acquire().await?;
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT account_id, seq, event_id, type, occurred_at,
+             data AS "data: Json<Box<RawValue>>"
+         FROM events WHERE event_id = $2 AND account_id = $1"#,
+        cx.account().uuid(),
+        event.uuid()
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    row.map(Event::from).ok_or(Error::NotFound("event"))
 }
 
 /// Events of one message, newest first.

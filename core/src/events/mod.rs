@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 pub use kinds::{EventKind, matches_any};
 pub(crate) use list::like_patterns;
-pub use list::{Filter, after, list, list_for_message, newest_seq};
+pub use list::{Filter, after, find, list, list_for_message, newest_seq};
 pub use payloads::{
     DeliveryEvent, DeliveryRef, LimitEvent, LoginEvent, MailContentEvent, MailDeletedEvent,
     MailEnvelope, MailEvent, MailUpdatedEvent, MessageEvent, RejectedEvent, ReportRef, RouteRef,

@@ -70,6 +70,13 @@ pub async fn find(cx: &Cx, account: Id<Account>) -> Result<Usage> {
         .ok_or(Error::NotFound("account"))
 }
 
+/// Limits of the caller's account and what was used of them, whatever the caller's scopes.
+pub(crate) async fn usage(cx: &Cx) -> Result<Usage> {
+    let mut conn = cx.platform().acquire().await?;
+    let usage = store::usage(&mut conn, cx.account(), sending::day_before(cx.now())).await?;
+    usage.ok_or(Error::NotFound("account"))
+}
+
 /// Changes the limits of an account. They hold at once for messages, within a second for requests.
 ///
 /// # Errors

@@ -243,6 +243,8 @@ pub struct DeliveryView {
     pub complained_at: Option<OffsetDateTime>,
     /// What was asked for while an attempt is in progress.
     pub pending_action: Option<String>,
+    /// The transport that was chosen for it, before all routes.
+    pub transport_id: Option<Id<id::Transport>>,
     /// Tries so far, in order.
     pub attempts: Vec<AttemptView>,
 }

@@ -83,6 +83,24 @@ pub struct Hop {
     pub tls: Tls,
     /// Log in with these credentials (smart host only, and only over verified TLS).
     pub credentials: Option<Credentials>,
+    /// All addresses are of this version, and so are connections that are used again.
+    pub ip: Option<IpVersion>,
+}
+
+/// A version of the Internet protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IpVersion {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl IpVersion {
+    /// Whether `address` is of this version.
+    pub const fn is_of(self, address: IpAddr) -> bool {
+        address.is_ipv4() == matches!(self, Self::V4)
+    }
 }
 
 /// A host name with its addresses.
@@ -90,6 +108,8 @@ pub struct Hop {
 pub struct Host {
     /// Name from the MX record, in A-label form, no trailing dot.
     pub name: Arc<str>,
+    /// Of its MX record, if there is one.
+    pub preference: Option<u16>,
     /// IPv4 and IPv6 addresses, at least one.
     pub addresses: Vec<IpAddr>,
 }

@@ -11,7 +11,9 @@ use crate::{
     audit,
     cx::Cx,
     error::{Error, FieldError, Result},
+    id::{Id, Transport},
     idempotency::{self, Begin, Created},
+    routing,
     scope::Scope,
 };
 
@@ -44,18 +46,25 @@ pub enum BulkAction {
     /// The next attempt is due then, whether there were attempts or not. Those that would have
     /// expired by then are left alone.
     Schedule(OffsetDateTime),
+    /// They take this transport whatever the routes say, or none: what the routes say. For
+    /// administrators.
+    SetTransport(Option<Id<Transport>>),
 }
 
 impl BulkAction {
     fn wish(self) -> Wish<'static> {
+        let (action, reason) = match self {
+            Self::Change(action) => (action.as_str(), action.reason()),
+            Self::Schedule(_) => ("postpone", "scheduled by request"),
+            Self::SetTransport(_) => ("set_transport", "another transport by request"),
+        };
+        let mut wish = Wish { action, at: None, reason, transport: None };
         match self {
-            Self::Change(action) => {
-                Wish { action: action.as_str(), at: None, reason: action.reason() }
-            }
-            Self::Schedule(at) => {
-                Wish { action: "postpone", at: Some(at), reason: "scheduled by request" }
-            }
+            Self::Change(_) => {}
+            Self::Schedule(at) => wish.at = Some(at),
+            Self::SetTransport(transport) => wish.transport = Some(transport),
         }
+        wish
     }
 }
 
@@ -92,11 +101,17 @@ pub async fn change_many(cx: &Cx, bulk: Bulk) -> Result<Created<BulkDone>> {
         QueueScope::Account => Some(cx.account()),
         QueueScope::All => cx.require(Scope::AdminWrite).map(|()| None)?,
     };
+    if matches!(bulk.action, BulkAction::SetTransport(_)) {
+        cx.require(Scope::AdminWrite)?;
+    }
     let slot = match idempotency::begin(cx).await? {
         Begin::Replayed(done) => return Ok(done),
         Begin::Fresh(slot) => slot,
     };
     Error::unless_empty(bulk_faults(cx, &bulk))?;
+    if let BulkAction::SetTransport(Some(transport)) = bulk.action {
+        routing::require_transport(cx, transport).await?;
+    }
     let filter = bulk.filter;
     let selection = Selection {
         account,
@@ -137,6 +152,6 @@ pub async fn change_many(cx: &Cx, bulk: Bulk) -> Result<Created<BulkDone>> {
 pub fn bulk_faults(cx: &Cx, bulk: &Bulk) -> Vec<FieldError> {
     match bulk.action {
         BulkAction::Schedule(at) => wishes::schedule_faults(cx, Some(at)),
-        BulkAction::Change(_) => Vec::new(),
+        BulkAction::Change(_) | BulkAction::SetTransport(_) => Vec::new(),
     }
 }

@@ -10,10 +10,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Entry,
     complete::{Completed, Result as Verdict},
-    destination::Unroutable,
+    destination::{Destination, Unroutable},
     local, millis,
     scheduler::{LaneKey, Limits, Work},
     store::{self, Message},
+    ways,
 };
 use crate::{
     blobs::Body,
@@ -77,7 +78,7 @@ async fn worker(platform: Platform, lane: LaneKey, shutdown: CancellationToken) 
             tokio::time::sleep(Duration::from_millis(200)).await;
             continue;
         }
-        work(&platform, groups, &slots).await;
+        work(&platform, &lane, groups, &slots).await;
     }
 }
 
@@ -91,7 +92,7 @@ fn put_back(platform: &Platform, groups: Vec<Vec<Entry>>) {
     scheduler.add_loaded(entries);
 }
 
-async fn work(platform: &Platform, mut groups: Vec<Vec<Entry>>, slots: &Semaphore) {
+async fn work(platform: &Platform, lane: &LaneKey, mut groups: Vec<Vec<Entry>>, slots: &Semaphore) {
     if let Err(error) = ask_suppressions(platform, &mut groups).await {
         tracing::warn!(%error, "suppressions could not be read; trying again");
         put_back(platform, groups);
@@ -107,6 +108,7 @@ async fn work(platform: &Platform, mut groups: Vec<Vec<Entry>>, slots: &Semaphor
             return;
         }
     };
+    let groups = ways::divert(platform, lane, groups, &contents);
     let attempt_at = |group: Vec<Entry>| {
         let message = group.first().and_then(|entry| contents.get(&entry.id.message())).cloned();
         async move {
@@ -264,12 +266,27 @@ async fn attempt(
     group: Vec<Entry>,
     (message, body): (Arc<Message>, Body),
 ) -> Vec<Completed> {
+    let mut done = Vec::with_capacity(group.len());
+    for (way, group) in ways::split(platform, &message, group) {
+        let going = (Arc::clone(&message), body.clone());
+        done.extend(attempt_by(platform, way, group, going).await);
+    }
+    done
+}
+
+/// An attempt for recipients who all go one way.
+async fn attempt_by(
+    platform: &Platform,
+    way: ways::Found,
+    group: Vec<Entry>,
+    (message, body): (Arc<Message>, Body),
+) -> Vec<Completed> {
     let started = platform.now();
     let Some(first) = group.first() else {
         return Vec::new();
     };
-    let hop = match platform.queue().destinations.find(platform, first.domain()).await {
-        Ok(hop) => hop,
+    let destination = match ways::destination(platform, &way, first.domain()).await {
+        Ok(destination) => destination,
         Err(unroutable) => {
             let verdict = verdict_of(&unroutable);
             return group
@@ -280,9 +297,10 @@ async fn attempt(
                 .collect();
         }
     };
+    let Destination { hop, relays } = destination;
     let job = Job {
         hop,
-        mail_from: bounces::sender(platform, &message).await,
+        mail_from: bounces::sender(platform, &message, relays).await,
         envelope_id: Some(bounces::envelope_id(platform, &message)),
         recipients: group.iter().map(|entry| Arc::clone(&entry.recipient)).collect(),
         message: message.content(body),
@@ -290,7 +308,6 @@ async fn attempt(
         last_address: first.last_address,
     };
     let Report { outcomes, peer, duration } = platform.transport().deliver(job).await;
-    let relayed = platform.config().delivery.smart_host.is_some();
     group
         .into_iter()
         .zip(outcomes)
@@ -301,7 +318,7 @@ async fn attempt(
             duration,
             peer: peer.clone(),
             result: match outcome {
-                Outcome::Delivered(reply) if relayed => Verdict::Relayed(reply),
+                Outcome::Delivered(reply) if relays => Verdict::Relayed(reply),
                 Outcome::Delivered(reply) => Verdict::Delivered(reply),
                 Outcome::Deferred(reply) => Verdict::Deferred(reply),
                 Outcome::Failed(reply) => Verdict::Failed(reply),
@@ -311,6 +328,7 @@ async fn attempt(
 }
 
 fn verdict_of(unroutable: &Unroutable) -> Verdict {
-    let reply = Reply::local(unroutable.enhanced, unroutable.text.clone());
+    let mut reply = Reply::local(unroutable.enhanced, unroutable.text.clone());
+    reply.code = unroutable.code;
     if unroutable.permanent { Verdict::Failed(reply) } else { Verdict::Deferred(reply) }
 }

@@ -10,8 +10,9 @@ use crate::{
     platform::Platform,
     ports::{
         DnsError, Mx,
-        transport::{Hop, Host, Tls},
+        transport::{Hop, Host, IpVersion, Tls},
     },
+    routing::Way,
 };
 
 /// Aliases followed before giving up.
@@ -26,6 +27,8 @@ const KEPT: Duration = Duration::from_secs(30);
 pub(crate) struct Unroutable {
     /// It will not get better.
     pub permanent: bool,
+    /// SMTP code, where somebody has set one.
+    pub code: Option<u16>,
     /// Enhanced status code.
     pub enhanced: &'static str,
     /// What is wrong.
@@ -34,19 +37,33 @@ pub(crate) struct Unroutable {
 
 impl Unroutable {
     fn permanent(enhanced: &'static str, text: impl Into<String>) -> Self {
-        Self { permanent: true, enhanced, text: text.into() }
+        Self { permanent: true, code: None, enhanced, text: text.into() }
     }
 
     fn temporary(text: impl Into<String>) -> Self {
-        Self { permanent: false, enhanced: "4.4.3", text: text.into() }
+        Self { permanent: false, code: None, enhanced: "4.4.3", text: text.into() }
     }
 }
 
 type Found = Result<Arc<Hop>, Unroutable>;
 
+/// What is looked up in DNS.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Place {
+    Domain(Arc<str>),
+    Relay(Arc<SmartHost>),
+}
+
+/// Where mail for a domain goes, and whether to somebody who passes it on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Destination {
+    pub hop: Arc<Hop>,
+    pub relays: bool,
+}
+
 /// Ways to domains, for a short while.
 pub(crate) struct Destinations {
-    cache: Cache<Arc<str>, Found>,
+    cache: Cache<Place, Found>,
 }
 
 impl Default for Destinations {
@@ -56,54 +73,102 @@ impl Default for Destinations {
 }
 
 impl Destinations {
-    /// The way to `domain`, or through the smart host.
-    pub(crate) async fn find(&self, platform: &Platform, domain: &str) -> Found {
-        let smart_host = platform.config().delivery.smart_host.as_ref();
-        let key = smart_host.map_or(domain, |host| host.host.as_str());
-        if let Some(found) = self.cache.get(key).await {
+    /// The way to `domain` by a transport; none: through the smart host of the configuration, or
+    /// direct.
+    pub(crate) async fn find(
+        &self,
+        platform: &Platform,
+        domain: &str,
+        way: Option<&Way>,
+    ) -> Result<Destination, Unroutable> {
+        match (way, &platform.config().delivery.smart_host) {
+            (Some(Way::Relay(host)), _) | (None, Some(host)) => {
+                let hop = self.look_up(platform, Place::Relay(Arc::clone(host))).await?;
+                Ok(Destination { hop, relays: true })
+            }
+            (Some(Way::Direct(ip)), _) => {
+                let hop = self.look_up(platform, Place::Domain(domain.into())).await?;
+                Ok(Destination { hop: only(hop, *ip, domain)?, relays: false })
+            }
+            (None, None) => {
+                let hop = self.look_up(platform, Place::Domain(domain.into())).await?;
+                Ok(Destination { hop, relays: false })
+            }
+            (Some(Way::Fail { code, text }), _) => Err(Unroutable {
+                permanent: *code >= 500,
+                code: Some(*code),
+                enhanced: if *code >= 500 { "5.7.1" } else { "4.7.1" },
+                text: text.clone(),
+            }),
+        }
+    }
+
+    async fn look_up(&self, platform: &Platform, place: Place) -> Found {
+        if let Some(found) = self.cache.get(&place).await {
             return found;
         }
-        let found = match smart_host {
-            Some(host) => through(platform, host).await,
-            None => direct(platform, domain).await,
+        let found = match &place {
+            Place::Relay(host) => through(platform, host).await,
+            Place::Domain(domain) => direct(platform, domain).await,
         };
         // A failure of DNS may pass soon: only answers are kept.
         if !matches!(&found, Err(unroutable) if !unroutable.permanent) {
-            self.cache.insert(key.into(), found.clone()).await;
+            self.cache.insert(place, found.clone()).await;
         }
         found
     }
 }
 
-async fn through(platform: &Platform, smart_host: &SmartHost) -> Found {
-    let addresses = match smart_host.host.parse::<IpAddr>() {
+/// The same way with addresses of one version of IP only.
+fn only(hop: Arc<Hop>, ip: Option<IpVersion>, domain: &str) -> Found {
+    let Some(version) = ip else { return Ok(hop) };
+    let mut hop = Hop { ip, ..(*hop).clone() };
+    for host in &mut hop.hosts {
+        host.addresses.retain(|address| version.is_of(*address));
+    }
+    hop.hosts.retain(|host| !host.addresses.is_empty());
+    if hop.hosts.is_empty() {
+        let text = format!("{domain} has no exchanger for the version of IP that is to be used");
+        return Err(Unroutable::temporary(text));
+    }
+    Ok(Arc::new(hop))
+}
+
+async fn through(platform: &Platform, relay: &SmartHost) -> Found {
+    let addresses = match relay.host.parse::<IpAddr>() {
         Ok(address) => vec![address],
-        Err(_) => platform.resolver().addresses(&smart_host.host).await.map_err(|error| {
-            Unroutable::temporary(format!("smart host {}: {error}", smart_host.host))
+        Err(_) => platform.resolver().addresses(&relay.host).await.map_err(|error| {
+            Unroutable::temporary(format!("smart host {}: {error}", relay.host))
         })?,
     };
     Ok(Arc::new(Hop {
-        hosts: vec![Host { name: smart_host.host.as_str().into(), addresses }],
-        port: smart_host.port,
-        tls: smart_host.tls,
-        credentials: smart_host.credentials.clone(),
+        hosts: vec![Host { name: relay.host.as_str().into(), preference: None, addresses }],
+        port: relay.port,
+        tls: relay.tls,
+        credentials: relay.credentials.clone(),
+        ip: None,
     }))
 }
 
 async fn direct(platform: &Platform, domain: &str) -> Found {
     let name = follow_aliases(platform, domain).await?;
-    let records = match platform.resolver().mx(&name).await {
-        Ok(records) => records,
-        Err(DnsError::NoRecord) => vec![Mx { preference: 0, exchange: Arc::clone(&name) }],
+    let (records, is_its_own) = match platform.resolver().mx(&name).await {
+        Ok(records) => (records, false),
+        Err(DnsError::NoRecord) => (vec![Mx { preference: 0, exchange: Arc::clone(&name) }], true),
         Err(error) => return Err(lookup_failed(domain, &error)),
     };
     if records.iter().all(|record| record.exchange.is_empty()) {
         let text = format!("{domain} does not accept mail (null MX)");
         return Err(Unroutable::permanent("5.1.10", text));
     }
-    let hosts = hosts(platform, domain, in_order(records)).await?;
-    let delivery = &platform.config().delivery;
-    Ok(Arc::new(Hop { hosts, port: delivery.port, tls: Tls::Opportunistic, credentials: None }))
+    let mut hosts = hosts(platform, domain, in_order(records)).await?;
+    if is_its_own {
+        for host in &mut hosts {
+            host.preference = None;
+        }
+    }
+    let port = platform.config().delivery.port;
+    Ok(Arc::new(Hop { hosts, port, tls: Tls::Opportunistic, credentials: None, ip: None }))
 }
 
 async fn follow_aliases(platform: &Platform, domain: &str) -> Result<Arc<str>, Unroutable> {
@@ -144,13 +209,14 @@ async fn hosts(
 ) -> Result<Vec<Host>, Unroutable> {
     let lookups = records.into_iter().map(|record| async move {
         let addresses = platform.resolver().addresses(&record.exchange).await;
-        (record.exchange, addresses)
+        (record, addresses)
     });
     let mut hosts = Vec::new();
     let mut temporary = None;
-    for (name, addresses) in futures_util::future::join_all(lookups).await {
+    for (record, addresses) in futures_util::future::join_all(lookups).await {
+        let Mx { preference, exchange: name } = record;
         match addresses {
-            Ok(addresses) => hosts.push(Host { name, addresses }),
+            Ok(addresses) => hosts.push(Host { name, preference: Some(preference), addresses }),
             Err(error @ DnsError::Temporary(_)) => {
                 temporary = Some(Unroutable::temporary(format!("{name}: {error}")));
             }

@@ -11,7 +11,7 @@ use std::{
 use time::OffsetDateTime;
 
 use super::store::Message;
-use crate::id::{Account, Delivery, Id};
+use crate::id::{Account, Delivery, Id, Transport};
 
 /// A recipient that waits.
 #[derive(Clone)]
@@ -35,6 +35,8 @@ pub(crate) struct Entry {
     pub asked: u64,
     /// The domain of the recipient is served here; known with `suppressed`.
     pub at_home: bool,
+    /// Chosen for it, before all routes.
+    pub transport: Option<Id<Transport>>,
     /// A rule holds it from the beginning; says why.
     pub held: Option<Arc<str>>,
     content: Option<Arc<Message>>,
@@ -60,6 +62,7 @@ impl Entry {
             suppressed: None,
             asked: 0,
             at_home: false,
+            transport: None,
             held: None,
             content: None,
         }

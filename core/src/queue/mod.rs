@@ -12,10 +12,12 @@ mod list;
 pub(crate) mod local;
 mod news;
 pub(crate) mod pauses;
+mod preview;
 pub(crate) mod scheduler;
 pub(crate) mod shards;
 pub(crate) mod store;
 mod summary;
+mod ways;
 pub(crate) mod wishes;
 
 pub use bulk::{Bulk, BulkAction, BulkDone, BulkFilter, bulk_faults, change_many};
@@ -26,6 +28,7 @@ pub use holds::{
 };
 pub use list::{DeliveryFilter, find_delivery, list_deliveries};
 pub use pauses::{QueueState, set_paused};
+pub use preview::{Preview, PreviewOf, Problem, Via, preview};
 pub(crate) use summary::Counts;
 pub use summary::{QueueScope, QueueSummary, summary};
 
@@ -38,7 +41,7 @@ pub(crate) use shards::Shards;
 pub use wishes::{Action, change_delivery, change_message, schedule_faults, schedule_message};
 pub(crate) use wishes::{CHANNEL, Kick, grant};
 
-use crate::suppressions::Changes;
+use crate::{routing::Routing, suppressions::Changes};
 
 /// The part of the queue that this node owns.
 /// Nothing runs before [`crate::workers::start`].
@@ -56,6 +59,8 @@ pub struct Queue {
     pub(crate) holds: Kick,
     /// Totals of a moment ago.
     pub(crate) counts: Counts,
+    /// Transports and routes.
+    pub(crate) routing: Routing,
     /// Held while pauses are read.
     pub(crate) pausing: tokio::sync::Mutex<()>,
 }

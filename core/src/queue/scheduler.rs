@@ -20,7 +20,7 @@ use super::{
     pauses::Paused,
     store::Message,
 };
-use crate::id::{Account, Delivery, Id};
+use crate::id::{Account, Delivery, Id, Transport};
 
 /// Octets of content that are kept in memory until the first attempt has ended; beyond, it is read
 /// again.
@@ -31,8 +31,10 @@ const HELD_BYTES: u64 = 64 * 1024 * 1024;
 pub(crate) enum LaneKey {
     /// The mail exchangers of a domain.
     Domain(Arc<str>),
-    /// The smart host that takes everything.
+    /// The smart host of the configuration.
     SmartHost,
+    /// The host of a transport.
+    Transport(Id<Transport>),
     /// The sandbox, by account.
     Sandbox(Id<Account>),
 }
@@ -124,7 +126,8 @@ impl Scheduler {
         self.kick.notified().await;
     }
 
-    fn lane_key(&self, entry: &Entry) -> LaneKey {
+    /// The lane of a delivery that no route sends elsewhere: routes are asked when it is its turn.
+    pub(crate) fn lane_key(&self, entry: &Entry) -> LaneKey {
         if entry.sandbox {
             LaneKey::Sandbox(entry.account)
         } else if self.smart_host.load(Ordering::Relaxed) {
@@ -269,12 +272,23 @@ impl Scheduler {
         Some(Work { groups, slots: Arc::clone(&lane.slots) })
     }
 
+    /// Puts what was taken into other lanes, to be attempted there.
+    pub(crate) fn hand_over(&self, moved: Vec<(LaneKey, Entry)>) {
+        if moved.is_empty() {
+            return;
+        }
+        let mut inner = self.lock();
+        for (key, entry) in moved {
+            inner.end_work(entry.id);
+            inner.push(key, entry);
+        }
+        drop(inner);
+        self.kick();
+    }
+
     /// A delivery is not worked on any more.
     pub(crate) fn finished(&self, delivery: Id<Delivery>) {
-        let mut inner = self.lock();
-        if let Some(count) = inner.in_flight.get_mut(&delivery.shard()) {
-            *count = count.saturating_sub(1);
-        }
+        self.lock().end_work(delivery);
     }
 
     /// Takes what waits for its time or its turn off the schedule, to change it; gives back what was
@@ -289,8 +303,9 @@ impl Scheduler {
             {
                 seized.push(entry.id);
             } else {
-                let place = (self.lane_key(entry), entry.account);
-                due.entry(place).or_default().insert(entry.id);
+                for lane in inner.lanes_of(entry) {
+                    due.entry((lane, entry.account)).or_default().insert(entry.id);
+                }
             }
         }
         for ((key, account), ids) in due {
@@ -340,6 +355,23 @@ impl Scheduler {
 }
 
 impl Inner {
+    fn end_work(&mut self, delivery: Id<Delivery>) {
+        if let Some(count) = self.in_flight.get_mut(&delivery.shard()) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// Every lane that a delivery may stand in.
+    fn lanes_of(&self, entry: &Entry) -> Vec<LaneKey> {
+        if entry.sandbox {
+            return vec![LaneKey::Sandbox(entry.account)];
+        }
+        let mut lanes = vec![LaneKey::Domain(entry.domain().into()), LaneKey::SmartHost];
+        let shared = self.lanes.keys().filter(|key| matches!(key, LaneKey::Transport(_)));
+        lanes.extend(shared.cloned());
+        lanes
+    }
+
     /// Keeps what is due until it is not paused any more; its content is read again then.
     fn park(&mut self, mut entry: Entry) {
         entry.hold(None);

@@ -19,7 +19,7 @@ const MAX_DETAIL: usize = 4096;
 const MAX_TOPIC: usize = 64;
 
 /// Whether `topic` can be the name of a topic: up to 64 ASCII letters, digits, `.`, `_` and `-`.
-pub(crate) fn is_topic(topic: &str) -> bool {
+pub fn is_topic(topic: &str) -> bool {
     (1..=MAX_TOPIC).contains(&topic.len())
         && topic.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
@@ -59,6 +59,15 @@ pub(super) fn entry_faults(
 pub async fn check(cx: &Cx, addresses: Vec<Address>, topic: Option<&str>) -> Result<Vec<Checked>> {
     cx.require(Scope::SuppressionsRead)?;
     Error::unless_empty(check_faults(&addresses, topic))?;
+    look_up(cx, addresses, topic).await
+}
+
+/// The same for callers who have been asked for their scope.
+pub(crate) async fn look_up(
+    cx: &Cx,
+    addresses: Vec<Address>,
+    topic: Option<&str>,
+) -> Result<Vec<Checked>> {
     let texts: Vec<String> = addresses.iter().map(Address::to_string).collect();
     let recipients: Vec<&str> = texts.iter().map(String::as_str).collect();
     let mut conn = cx.platform().acquire().await?;

@@ -23,8 +23,8 @@ use time::OffsetDateTime;
 
 pub use bulk::{bulk, bulk_faults};
 pub(crate) use changes::{CHANNEL, Changes};
-pub use check::{check, check_faults};
-pub(crate) use check::{is_topic, suppressed, topic_fault};
+pub use check::{check, check_faults, is_topic};
+pub(crate) use check::{look_up, suppressed, topic_fault};
 pub use create::{create, create_faults};
 pub use manage::{delete, find, list};
 pub use transfer::{export, import, import_faults};

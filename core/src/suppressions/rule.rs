@@ -90,10 +90,11 @@ async fn suppress(
     Ok(suppressed)
 }
 
-/// A final answer of another server. What the sandbox refuses does not count: a test that bounces
-/// once bounces every time.
+/// A final answer of a server. What a transport of ours lets fail says nothing of the recipient, and
+/// what the sandbox refuses does not count: a test that bounces once bounces every time.
 fn is_refusal(one: &Decided) -> bool {
-    one.status == "failed" && one.reply.code.is_some() && !one.entry.sandbox
+    let answered = one.peer.is_some() && one.reply.code.is_some();
+    one.status == "failed" && answered && !one.entry.sandbox
 }
 
 /// Whether the reply says clearly that the address is no good.

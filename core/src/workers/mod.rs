@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use housekeeping::run_due as clean_up;
 
-use crate::{error::Result, platform::Platform, queue, webhooks};
+use crate::{error::Result, platform::Platform, queue, routing, webhooks};
 
 /// How long deliveries in progress may take to end at shutdown.
 const GRACE: Duration = Duration::from_secs(20);
@@ -71,6 +71,7 @@ pub async fn start(platform: &Platform, node: &str, roles: &Roles) -> Result<Wor
     workers.makers.spawn(relay::run(platform.clone(), making()));
     if roles.delivery {
         Box::pin(queue::pauses::load(platform)).await?;
+        Box::pin(routing::load(platform)).await?;
         platform.writer().start(platform, &workers.writing, &workers.writers);
         platform.queue().completions.start(platform, &workers.writing, &workers.writers);
         let lease = queue::shards::run(platform.clone(), node.to_owned(), workers.leasing.clone());

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -339,7 +340,7 @@ fn delivery(file: file::Delivery, password: Option<String>, faults: &mut Faults)
         port: file.port,
         retry_schedule: schedule,
         delay_notice_after: file.delay_notice_after_attempts,
-        smart_host: file.smart_host.map(|host| smart_host(host, password, faults)),
+        smart_host: file.smart_host.map(|host| Arc::new(smart_host(host, password, faults))),
     }
 }
 

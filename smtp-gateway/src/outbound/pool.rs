@@ -10,19 +10,20 @@ use std::{
     time::Duration,
 };
 
-use posthouse_core::ports::transport::{Credentials, Hop, Tls};
+use posthouse_core::ports::transport::{Credentials, Hop, IpVersion, Tls};
 use tokio::time::Instant;
 
 use super::connection::Connection;
 
 /// What must be equal for a connection to serve another job: the set of hosts, whatever their
-/// order, the port, the TLS policy and the credentials.
+/// order, the port, the TLS policy, the credentials and the version of IP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     hosts: Vec<Arc<str>>,
     port: u16,
     tls: Tls,
     credentials: Option<Credentials>,
+    ip: Option<IpVersion>,
 }
 
 impl Key {
@@ -30,7 +31,8 @@ impl Key {
     pub(super) fn new(hop: &Hop) -> Self {
         let mut hosts: Vec<_> = hop.hosts.iter().map(|host| host.name.clone()).collect();
         hosts.sort_unstable();
-        Self { hosts, port: hop.port, tls: hop.tls, credentials: hop.credentials.clone() }
+        let credentials = hop.credentials.clone();
+        Self { hosts, port: hop.port, tls: hop.tls, credentials, ip: hop.ip }
     }
 }
 

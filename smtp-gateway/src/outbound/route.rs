@@ -69,8 +69,8 @@ mod tests {
 
     fn job(attempt: u16, last: Option<&str>, addresses: &[&str]) -> Job {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        let host = Host { name: "mx.example".into(), addresses };
-        let hop = Hop { hosts: vec![host], port: 25, tls: Tls::Never, credentials: None };
+        let host = Host { name: "mx.example".into(), preference: None, addresses };
+        let hop = Hop { hosts: vec![host], port: 25, tls: Tls::Never, credentials: None, ip: None };
         let (prefix, body) = (Bytes::new(), Bytes::new().into());
         Job {
             hop: Arc::new(hop),

@@ -19,7 +19,13 @@ async fn what_has_changed_since_is_not_changed_again() {
     let key = alice.http.get("/v1/api-keys").await.expect(200)["data"][0]["id"].clone();
     let webhook = json!({"url": "http://127.0.0.1:9/", "event_types": ["*"]});
     let webhook = app.admin().post("/v1/webhooks", webhook).await.expect(201).id();
+    let transport = json!({"name": "x", "type": "fail"});
+    let transport = app.admin().post("/v1/transports", transport).await.expect(201).id();
+    let route = json!({"transport_id": transport});
+    let route = app.admin().post("/v1/routes", route).await.expect(201).id();
     for (path, change) in [
+        (format!("/v1/routes/{route}"), json!({"description": "new"})),
+        (format!("/v1/transports/{transport}"), json!({"code": 550})),
         (format!("/v1/webhooks/{webhook}"), json!({"description": "new"})),
         (format!("/v1/domains/{}", domain.as_str().unwrap()), json!({"description": "new"})),
         (format!("/v1/api-keys/{}", key.as_str().unwrap()), json!({"name": "new"})),

@@ -204,6 +204,8 @@ impl Things {
                            "password": posthouse_tests::app::PASSWORD});
         app.anonymous().post("/v1/auth/token", login).await.expect(200);
         let sessions = http.get("/v1/account/sessions").await.expect(200);
+        let (transport, way) = transport_and_route(app).await;
+        let events = http.get("/v1/events?limit=1").await.expect(200);
         let first = |list: &Answer| list["data"][0]["id"].as_str().unwrap().to_owned();
         Self(vec![
             ("/messages/", first_message.id()),
@@ -223,6 +225,9 @@ impl Things {
             ("/templates/", template.id()),
             ("/holds/", hold.id()),
             ("/inbound-routes/", route.id()),
+            ("/transports/", transport),
+            ("/routes/", way),
+            ("/v1/events/", first(&events)),
         ])
     }
 
@@ -236,4 +241,12 @@ impl Things {
         let (kind, _) = self.fitting(operation).split_once('_').unwrap();
         format!("{kind}_01k6h3v9x8e7ktq2w5m4n1r000")
     }
+}
+
+async fn transport_and_route(app: &App) -> (String, String) {
+    let transport = json!({"name": "mine", "type": "fail"});
+    let transport = app.admin().post("/v1/transports", transport).await.expect(201).id();
+    let route = json!({"transport_id": transport, "to_domains": ["nowhere.test"]});
+    let route = app.admin().post("/v1/routes", route).await.expect(201).id();
+    (transport, route)
 }

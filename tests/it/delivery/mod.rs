@@ -10,3 +10,4 @@ mod routes;
 mod scheduling;
 pub(crate) mod signatures;
 mod tls;
+mod transports;

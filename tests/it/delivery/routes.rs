@@ -1,5 +1,7 @@
 //! Where a message goes: mail exchangers, aliases, null MX, the smart host.
 
+use std::sync::Arc;
+
 use posthouse_core::{
     config::SmartHost,
     ports::transport::{Credentials, Tls},
@@ -116,7 +118,7 @@ async fn aliases_are_followed_but_not_for_ever() {
 async fn everything_goes_through_the_smart_host_with_its_login() {
     let app = App::test()
         .configure(|config| {
-            config.delivery.smart_host = Some(SmartHost {
+            config.delivery.smart_host = Some(Arc::new(SmartHost {
                 host: "relay.provider.test".to_owned(),
                 port: config.delivery.port,
                 tls: Tls::Required,
@@ -124,7 +126,7 @@ async fn everything_goes_through_the_smart_host_with_its_login() {
                     username: "customer".to_owned(),
                     password: "secret".to_owned(),
                 }),
-            });
+            }));
         })
         .start()
         .await;
@@ -151,7 +153,7 @@ async fn everything_goes_through_the_smart_host_with_its_login() {
 async fn a_smart_host_with_a_certificate_of_somebody_else_gets_neither_login_nor_mail() {
     let app = App::test()
         .configure(|config| {
-            config.delivery.smart_host = Some(SmartHost {
+            config.delivery.smart_host = Some(Arc::new(SmartHost {
                 host: "relay.provider.test".to_owned(),
                 port: config.delivery.port,
                 tls: Tls::Required,
@@ -159,7 +161,7 @@ async fn a_smart_host_with_a_certificate_of_somebody_else_gets_neither_login_nor
                     username: "customer".to_owned(),
                     password: "secret".to_owned(),
                 }),
-            });
+            }));
         })
         .start()
         .await;

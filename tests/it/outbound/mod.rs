@@ -43,12 +43,12 @@ fn job(sink: &Sink, recipients: &[&str]) -> Job {
 }
 
 fn host(name: &str, sink: &Sink) -> Host {
-    Host { name: name.into(), addresses: vec![sink.addr().ip()] }
+    Host { name: name.into(), preference: None, addresses: vec![sink.addr().ip()] }
 }
 
 fn job_to(hosts: Vec<Host>, port: u16, recipients: &[&str]) -> Job {
     Job {
-        hop: Arc::new(Hop { hosts, port, tls: Tls::Opportunistic, credentials: None }),
+        hop: Arc::new(Hop { hosts, port, tls: Tls::Opportunistic, credentials: None, ip: None }),
         mail_from: "from@a.example".into(),
         envelope_id: None,
         recipients: recipients.iter().map(|address| Arc::from(*address)).collect(),

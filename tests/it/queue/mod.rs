@@ -4,6 +4,7 @@ mod actions;
 mod bulk;
 mod holds;
 mod listing;
+mod preview;
 
 use posthouse_tests::{app::App, client::Answer, person::Person};
 use serde_json::{Value, json};

@@ -174,9 +174,12 @@ pub(crate) struct Delivery {
     #[serde(with = "posthouse_core::time::millis::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     complained_at: Option<OffsetDateTime>,
-    /// `cancel`, `fail`, `hold`, `release`, `retry` or `schedule`: asked for while an attempt is in
-    /// progress. It is done when that attempt has ended, unless the delivery has ended with it.
+    /// `cancel`, `fail`, `hold`, `release`, `retry`, `schedule`, `postpone` or `set_transport`: asked
+    /// for while an attempt is in progress. It is done when that attempt has ended, unless the delivery has ended with it.
     pending_action: Option<String>,
+    /// The transport that was chosen for it, whatever the routes say; null once it has ended.
+    #[schema(value_type = Option<String>)]
+    transport_id: Option<Id<id::Transport>>,
     /// Tries so far, in order.
     attempts: Vec<Attempt>,
 }
@@ -243,6 +246,7 @@ impl From<messages::DeliveryView> for Delivery {
             bounced_at: delivery.bounced_at,
             complained_at: delivery.complained_at,
             pending_action: delivery.pending_action,
+            transport_id: delivery.transport_id,
             attempts: delivery.attempts.into_iter().map(Into::into).collect(),
         }
     }

@@ -12,7 +12,11 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::QueueScope;
-use crate::id::{self, Account, Id};
+use crate::{
+    cx::Cx,
+    error::Result,
+    id::{self, Account, Id},
+};
 
 /// Which deliveries a rule holds: those that match everything that is given.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -66,6 +70,14 @@ pub struct Hold {
     /// When it was made.
     #[serde(with = "crate::time::millis")]
     pub created_at: OffsetDateTime,
+}
+
+/// Rules that would hold a delivery of the caller's account now.
+pub(super) async fn that_hold(cx: &Cx, sender: &str, recipient: &str) -> Result<Vec<Hold>> {
+    let mut conn = cx.platform().acquire().await?;
+    let mut rules = store::in_force(&mut conn, &[cx.account().uuid()], cx.now()).await?;
+    rules.retain(|rule| rule.matches.holds(sender, recipient));
+    Ok(rules)
 }
 
 impl Hold {

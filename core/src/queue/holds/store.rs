@@ -151,8 +151,8 @@ pub(super) async fn lock_shared(conn: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Rules that new deliveries of these accounts are held by, oldest first; for a transaction that
-/// [`begin`] has begun.
+/// Rules that new deliveries of these accounts are held by, oldest first: for certain in a
+/// transaction that [`begin`] has begun.
 pub(super) async fn in_force(
     conn: &mut PgConnection,
     accounts: &[Uuid],

@@ -158,3 +158,23 @@ fn a_lane_has_a_limited_number_of_workers() {
     assert_eq!(scheduler.start_workers(LIMITS).len(), 2);
     assert!(scheduler.start_workers(LIMITS).is_empty());
 }
+
+#[test]
+fn what_is_handed_over_stands_in_the_other_lane_and_is_found_there() {
+    let scheduler = Scheduler::default();
+    let account = Id::new(now());
+    let entries: Vec<Entry> = (0..2).map(|_| entry(account, Id::in_shard(now(), 1), 1)).collect();
+    scheduler.add_loaded(entries.clone());
+    scheduler.advance(millis(now()));
+    let lanes = scheduler.start_workers(LIMITS);
+    let taken: Vec<Entry> =
+        scheduler.take(&lanes[0]).unwrap().groups.into_iter().flatten().collect();
+    let relay = LaneKey::Transport(Id::new(now()));
+    scheduler.hand_over(taken.into_iter().map(|entry| (relay.clone(), entry)).collect());
+    assert!(!scheduler.in_flight(1), "nobody works on it");
+    assert!(scheduler.take(&lanes[0]).is_none());
+    assert_eq!(scheduler.seize(&[&entries[0]]), [entries[0].id], "it can be changed there");
+    assert_eq!(scheduler.start_workers(LIMITS), std::slice::from_ref(&relay));
+    let left = scheduler.take(&relay).unwrap().groups;
+    assert_eq!(left.iter().flatten().map(|entry| entry.id).collect::<Vec<_>>(), [entries[1].id]);
+}

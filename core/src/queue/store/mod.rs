@@ -127,6 +127,7 @@ struct EntryRow {
     last_address: Option<String>,
     sandbox: bool,
     topic: Option<String>,
+    transport_id: Option<Uuid>,
 }
 
 impl From<EntryRow> for Entry {
@@ -138,6 +139,7 @@ impl From<EntryRow> for Entry {
         entry.last_address = row.last_address.and_then(|text| text.parse().ok());
         entry.sandbox = row.sandbox;
         entry.topic = row.topic.map(Into::into);
+        entry.transport = row.transport_id.map(Id::from);
         entry
     }
 }
@@ -151,7 +153,7 @@ pub(super) async fn load_shard(
     let rows = sqlx::query_as!(
         EntryRow,
         "SELECT delivery_id, account_id, recipient, attempts, next_attempt_at, expires_at,
-             last_address, sandbox, topic
+             last_address, sandbox, topic, transport_id
          FROM queue WHERE shard = $1 AND delivery_id > $2 AND status <> 'on_hold'
          ORDER BY delivery_id LIMIT $3",
         shard,
@@ -173,7 +175,7 @@ pub(super) async fn load_some(
     let rows = sqlx::query_as!(
         EntryRow,
         "SELECT q.delivery_id, q.account_id, q.recipient, q.attempts, q.next_attempt_at,
-             q.expires_at, q.last_address, q.sandbox, q.topic
+             q.expires_at, q.last_address, q.sandbox, q.topic, q.transport_id
          FROM unnest($1::smallint[], $2::uuid[]) AS asked (shard, id)
          JOIN queue AS q ON q.shard = asked.shard AND q.delivery_id = asked.id
          WHERE q.status <> 'on_hold'

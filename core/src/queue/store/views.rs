@@ -24,6 +24,7 @@ struct Row {
     bounced_at: Option<OffsetDateTime>,
     complained_at: Option<OffsetDateTime>,
     pending_action: Option<String>,
+    transport_id: Option<Uuid>,
 }
 
 impl From<Row> for DeliveryView {
@@ -37,6 +38,7 @@ impl From<Row> for DeliveryView {
             bounced_at: row.bounced_at,
             complained_at: row.complained_at,
             pending_action: row.pending_action,
+            transport_id: row.transport_id.map(Id::from),
             attempts: Vec::new(),
         }
     }
@@ -71,16 +73,16 @@ async fn in_range(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT delivery_id AS "delivery_id!", recipient AS "recipient!", status AS "status!",
-             next_attempt_at, completed_at, bounced_at, complained_at,
+             next_attempt_at, completed_at, bounced_at, complained_at, transport_id,
              (SELECT w.action FROM queue_wishes AS w
               WHERE w.shard = all_of.shard AND w.delivery_id = all_of.delivery_id)
                  AS pending_action
          FROM (SELECT shard, delivery_id, recipient, status, next_attempt_at,
-                   NULL::timestamptz AS completed_at, bounced_at, complained_at
+                   NULL::timestamptz AS completed_at, bounced_at, complained_at, transport_id
                FROM queue WHERE shard = $2 AND delivery_id BETWEEN $3 AND $4 AND account_id = $1
                UNION ALL
                SELECT NULL, delivery_id, recipient, status, NULL, completed_at, bounced_at,
-                   complained_at
+                   complained_at, NULL
                FROM deliveries WHERE account_id = $1 AND delivery_id BETWEEN $3 AND $4) AS all_of
          ORDER BY delivery_id"#,
         account.uuid(),
@@ -109,15 +111,15 @@ pub(crate) async fn list_deliveries(
         keyset,
         Row,
         r#"SELECT delivery_id AS "delivery_id!", recipient AS "recipient!", status AS "status!",
-             next_attempt_at, completed_at, bounced_at, complained_at,
+             next_attempt_at, completed_at, bounced_at, complained_at, transport_id,
              (SELECT w.action FROM queue_wishes AS w
               WHERE w.shard = d.shard AND w.delivery_id = d.delivery_id) AS pending_action
          FROM (SELECT shard, account_id, delivery_id, recipient, status, next_attempt_at,
-                   NULL::timestamptz AS completed_at, bounced_at, complained_at
+                   NULL::timestamptz AS completed_at, bounced_at, complained_at, transport_id
                FROM queue
                UNION ALL
                SELECT NULL::smallint, account_id, delivery_id, recipient, status,
-                   NULL::timestamptz, completed_at, bounced_at, complained_at
+                   NULL::timestamptz, completed_at, bounced_at, complained_at, NULL::uuid
                FROM deliveries) AS d
          WHERE account_id = $3
            AND ($4::text IS NULL OR status = $4)

@@ -29,6 +29,7 @@ use crate::{
         news, pauses,
         store::{self as queue_store, Message},
     },
+    routing,
 };
 
 /// Wishes granted in one transaction.
@@ -66,6 +67,7 @@ pub(crate) async fn run(platform: Platform, shutdown: CancellationToken) {
 
 async fn look(platform: &Platform, shutdown: &CancellationToken) -> Result<usize> {
     pauses::load(platform).await?;
+    routing::load(platform).await?;
     round(platform, shutdown).await
 }
 
@@ -222,6 +224,8 @@ async fn write(
                 states.ids.push(row.delivery_id);
                 states.statuses.push(status);
                 states.due.push(due);
+                states.sets_transport.push(row.sets_transport);
+                states.transports.push(row.transport_id);
                 if let Some((kind, message)) = event.zip(message) {
                     let attempts = u16::try_from(row.attempts).unwrap_or(0);
                     let of = (id, row.recipient.as_str(), attempts);
@@ -287,6 +291,16 @@ fn effect(row: &Locked, now: OffsetDateTime) -> Effect {
         "postpone" => {
             let due = row.at.unwrap_or(now);
             let status = if on_hold { "on_hold" } else { waiting(row.attempts, due, now) };
+            Effect::Wait { status, due, event: None }
+        }
+        // Nothing but the transport, or the rest came too late.
+        _ if row.sets_transport => {
+            let status = match row.status.as_str() {
+                "on_hold" => "on_hold",
+                "scheduled" => "scheduled",
+                "deferred" => "deferred",
+                _ => "queued",
+            };
             Effect::Wait { status, due, event: None }
         }
         _ => Effect::Nothing,

@@ -18,6 +18,9 @@ pub(in crate::queue) struct Wish<'a> {
     pub at: Option<OffsetDateTime>,
     /// For the event.
     pub reason: &'a str,
+    /// Another transport besides, or none.
+    #[expect(clippy::option_option, reason = "nothing, none and one are three things")]
+    pub transport: Option<Option<Id<id::Transport>>>,
 }
 
 /// Writes a wish for the deliveries of `account` in a range of ids, as far as it makes sense for
@@ -112,12 +115,17 @@ pub(in crate::queue) async fn step(
                AND ($14::timestamptz IS NULL OR q.expires_at IS NULL OR q.expires_at > $14)
              ORDER BY q.shard, q.delivery_id LIMIT $13
          ), asked AS (
-             INSERT INTO queue_wishes (shard, delivery_id, action, at, reason)
-             SELECT shard, delivery_id, $12, $14, $15 FROM page WHERE NOT $16
+             INSERT INTO queue_wishes AS w (shard, delivery_id, action, at, reason, sets_transport,
+                 transport_id)
+             SELECT shard, delivery_id, $12, $14, $15, $17, $18 FROM page WHERE NOT $16
              ORDER BY delivery_id
-             ON CONFLICT (shard, delivery_id) DO UPDATE
-                 SET action = excluded.action, at = excluded.at, reason = excluded.reason
-                 WHERE queue_wishes.action NOT IN ('cancel', 'fail')
+             ON CONFLICT (shard, delivery_id) DO UPDATE SET
+                 action = CASE WHEN $17 THEN w.action ELSE excluded.action END,
+                 at = CASE WHEN $17 THEN w.at ELSE excluded.at END,
+                 reason = CASE WHEN $17 THEN w.reason ELSE excluded.reason END,
+                 sets_transport = w.sets_transport OR $17,
+                 transport_id = CASE WHEN $17 THEN excluded.transport_id ELSE w.transport_id END
+                 WHERE w.action NOT IN ('cancel', 'fail')
          )
          SELECT shard, delivery_id, count(*) OVER () AS "count!" FROM page
          ORDER BY shard DESC, delivery_id DESC LIMIT 1"#,
@@ -136,7 +144,9 @@ pub(in crate::queue) async fn step(
         STEP,
         wish.at,
         wish.reason,
-        dry_run
+        dry_run,
+        wish.transport.is_some(),
+        wish.transport.flatten().map(Id::uuid) as Option<Uuid>
     )
     .fetch_optional(conn)
     .await?;
@@ -248,6 +258,8 @@ pub(super) struct Locked {
     pub action: String,
     pub at: Option<OffsetDateTime>,
     pub reason: String,
+    pub sets_transport: bool,
+    pub transport_id: Option<Uuid>,
 }
 
 /// Deliveries by shard, id and the epoch under which this node owns them.
@@ -264,7 +276,7 @@ pub(super) async fn lock(conn: &mut PgConnection, node: Uuid, keys: &Keys) -> Re
     let rows = sqlx::query_as!(
         Locked,
         "SELECT q.delivery_id, q.account_id, q.recipient, q.status, q.attempts, q.next_attempt_at,
-             q.sandbox, w.action, w.at, w.reason
+             q.sandbox, w.action, w.at, w.reason, w.sets_transport, w.transport_id
          FROM unnest($1::smallint[], $2::uuid[], $3::bigint[]) AS asked (shard, id, epoch)
          JOIN queue_shards AS s
              ON s.shard = asked.shard AND s.epoch = asked.epoch AND s.owner = $4
@@ -289,19 +301,25 @@ pub(super) struct States {
     pub shards: Vec<i16>,
     pub statuses: Vec<&'static str>,
     pub due: Vec<OffsetDateTime>,
+    /// Which of them get another transport, or none.
+    pub sets_transport: Vec<bool>,
+    pub transports: Vec<Option<Uuid>>,
 }
 
 /// Writes new states of deliveries that are locked.
 pub(super) async fn update(conn: &mut PgConnection, states: &States) -> Result<()> {
     sqlx::query!(
-        "UPDATE queue AS q SET status = new.status, next_attempt_at = new.due
-         FROM unnest($1::smallint[], $2::uuid[], $3::text[], $4::timestamptz[])
-             AS new (shard, id, status, due)
+        "UPDATE queue AS q SET status = new.status, next_attempt_at = new.due,
+             transport_id = CASE WHEN new.sets THEN new.transport ELSE q.transport_id END
+         FROM unnest($1::smallint[], $2::uuid[], $3::text[], $4::timestamptz[], $5::boolean[],
+             $6::uuid[]) AS new (shard, id, status, due, sets, transport)
          WHERE q.shard = new.shard AND q.delivery_id = new.id",
         &states.shards,
         &states.ids,
         &states.statuses as &[&str],
-        &states.due
+        &states.due,
+        &states.sets_transport,
+        &states.transports as &[Option<Uuid>]
     )
     .execute(conn)
     .await?;
