@@ -34,6 +34,8 @@ pub struct Config {
     pub webhook_retry_schedule: Vec<Duration>,
     /// Access tokens.
     pub tokens: Tokens,
+    /// Whose tokens let administrators in, beside our own.
+    pub oidc: Option<Oidc>,
     /// Local addresses without an account are delivered to the sender's (localserve).
     pub sandbox: bool,
 }
@@ -45,6 +47,21 @@ pub struct Tokens {
     pub session_lifetime: Duration,
     /// Another key signs after so long.
     pub signing_key_period: Duration,
+}
+
+/// An OpenID provider whose tokens let administrators in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oidc {
+    /// Claim `iss`; `/.well-known/openid-configuration` is below it.
+    pub issuer: String,
+    /// Claim `aud`, or one of it.
+    pub audience: String,
+    /// The claim with an address of the administrator's account.
+    pub address_claim: String,
+    /// A claim that is to have, or to contain, a value, such as the name of a group.
+    pub required_claim: Option<(String, String)>,
+    /// The provider may also be in these networks, written as CIDR.
+    pub allowed_networks: Vec<String>,
 }
 
 /// How outgoing mail leaves.
@@ -145,6 +162,7 @@ impl Default for Config {
                 session_lifetime: Duration::from_hours(30 * 24),
                 signing_key_period: Duration::from_hours(30 * 24),
             },
+            oidc: None,
             sandbox: false,
         }
     }

@@ -51,6 +51,8 @@ pub enum Credential {
     AppPassword(Id<AppPassword>),
     /// An access token of a session.
     Session(Id<Session>),
+    /// A token of the OpenID provider of the configuration.
+    Oidc,
     /// Nothing: the server itself acts.
     System,
 }

@@ -30,6 +30,7 @@ pub mod mails;
 pub mod messages;
 pub mod migrate;
 pub mod net;
+mod oidc;
 pub mod page;
 mod platform;
 pub mod ports;

@@ -16,6 +16,7 @@ use crate::{
     inbound::Refusals,
     inbound_routes::Routes,
     messages::writer::Writer,
+    oidc::Provider,
     page::CursorKey,
     ports::{Clock, Resolver, Transport},
     queue::Queue,
@@ -69,6 +70,7 @@ struct Inner {
     signing_keys: SigningKeys,
     inbound_routes: Routes,
     refusals: Refusals,
+    provider: Option<Provider>,
 }
 
 impl Platform {
@@ -79,6 +81,7 @@ impl Platform {
         let token_key = TokenKey::new(&parts.vault)?;
         let webhooks = Webhooks::new(&parts.config)?;
         let budgets = Budgets::new(&parts.config)?;
+        let provider = Provider::new(&parts.config, &parts.resolver)?;
         let blobs = Blobs::new(&parts.config, budgets.disk.clone())?;
         Ok(Self(Arc::new(Inner {
             config: parts.config,
@@ -101,6 +104,7 @@ impl Platform {
             signing_keys: SigningKeys::new(),
             inbound_routes: Routes::default(),
             refusals: Refusals::default(),
+            provider,
         })))
     }
 
@@ -174,6 +178,11 @@ impl Platform {
 
     pub(crate) fn signing_keys(&self) -> &SigningKeys {
         &self.0.signing_keys
+    }
+
+    /// The OpenID provider, if there is one.
+    pub(crate) fn provider(&self) -> Option<&Provider> {
+        self.0.provider.as_ref()
     }
 
     pub(crate) fn cursor_key(&self) -> &CursorKey {

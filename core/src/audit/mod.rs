@@ -24,7 +24,7 @@ pub struct Entry {
     pub at: OffsetDateTime,
     /// Account of whoever did it.
     pub actor_account_id: Id<Account>,
-    /// What it was done with: id of a key, session or app password, `password` or `system`.
+    /// What it was done with: id of a key, session or app password, `password`, `oidc` or `system`.
     pub credential: String,
     /// Account that it was done to.
     pub account_id: Option<Id<Account>>,
@@ -76,6 +76,7 @@ pub(crate) async fn record(
         Credential::AppPassword(id) => id.to_string(),
         Credential::Session(id) => id.to_string(),
         Credential::Password => "password".to_owned(),
+        Credential::Oidc => "oidc".to_owned(),
         Credential::System => "system".to_owned(),
     };
     let entry = Entry {

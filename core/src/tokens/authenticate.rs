@@ -8,6 +8,7 @@ use crate::{
     credentials::authenticate_api_key,
     cx::{Actor, Credential, Door},
     error::{Error, Result},
+    oidc,
     platform::Platform,
 };
 
@@ -24,6 +25,12 @@ pub async fn authenticate_bearer(
 ) -> Result<Actor> {
     if token.starts_with(api_keys::PREFIX) {
         return authenticate_api_key(platform, door, token, remote).await;
+    }
+    if let Some(provider) = platform.provider()
+        && !jwt::looks_like_ours(token)
+    {
+        let client = (door, remote);
+        return oidc::authenticate(platform, provider, client, token).await;
     }
     let claims = jwt::verify(platform, token).await?.ok_or(Error::InvalidCredentials)?;
     let session = platform.directory().session(platform, claims.session).await?;

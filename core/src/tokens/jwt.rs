@@ -91,6 +91,11 @@ pub(super) async fn verify(platform: &Platform, token: &str) -> Result<Option<Ve
     Ok(Some(Verified { account: claims.sub, session: claims.sid, scopes }))
 }
 
+/// Whether a token names one of our keys; the signature says whether it is right in that.
+pub(super) fn looks_like_ours(token: &str) -> bool {
+    key_of(token).is_some()
+}
+
 /// The key that a token names, if it looks like one of ours.
 fn key_of(token: &str) -> Option<Id<crate::id::SigningKey>> {
     if token.len() > MOST_OCTETS {

@@ -1,4 +1,4 @@
-//! The HTTP client that calls endpoints: one POST, no redirects, no proxy, bounded in time and size.
+//! The HTTP client that calls endpoints, and fetches what is elsewhere: one request, no redirects, no proxy, bounded in time and size.
 
 use std::{
     sync::Arc,
@@ -28,7 +28,7 @@ const IDLE: Duration = Duration::from_secs(30);
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// Calls endpoints.
-pub(super) struct Client {
+pub(crate) struct Client {
     usual: reqwest::Client,
     unusual: reqwest::Client,
     policy: Arc<Policy>,
@@ -84,7 +84,7 @@ impl Answer {
 
 impl Client {
     /// A client that looks hosts up with `lookup` and trusts the root certificates of the system.
-    pub(super) fn new(policy: &Arc<Policy>, lookup: &Lookup) -> Result<Self> {
+    pub(crate) fn new(policy: &Arc<Policy>, lookup: &Lookup) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
@@ -129,17 +129,35 @@ impl Client {
         answer
     }
 
-    async fn send(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Response, Answer> {
-        // The client does not ask the resolver about addresses.
-        if self.policy.permits_literal(url) == Some(false) {
-            return Err(Answer::failed(NoPermittedAddress.to_string()));
-        }
-        let client = match Ports::of(url) {
-            Ports::Usual => &self.usual,
-            Ports::Unusual => &self.unusual,
+    /// Gets what is at `url`, at most 64 KiB; else what went wrong. Only 200 is success.
+    pub(crate) async fn get(&self, url: &Url) -> Result<Vec<u8>, String> {
+        let fetch = async {
+            let client = self.for_url(url)?;
+            let response = client.get(url.clone()).send().await.map_err(describe)?;
+            if response.status() != StatusCode::OK {
+                return Err(format!("the answer is {}", response.status()));
+            }
+            whole(response).await
         };
+        let late = || format!("no answer within {} s", self.timeout.as_secs());
+        tokio::time::timeout(self.timeout, fetch).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn send(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Response, Answer> {
+        let client = self.for_url(url).map_err(Answer::failed)?;
         let request = client.post(url.clone()).headers(headers).body(body);
         request.send().await.map_err(|error| Answer::failed(describe(error)))
+    }
+
+    fn for_url(&self, url: &Url) -> Result<&reqwest::Client, String> {
+        // The client does not ask the resolver about addresses.
+        if self.policy.permits_literal(url) == Some(false) {
+            return Err(NoPermittedAddress.to_string());
+        }
+        Ok(match Ports::of(url) {
+            Ports::Usual => &self.usual,
+            Ports::Unusual => &self.unusual,
+        })
     }
 }
 
@@ -169,6 +187,18 @@ async fn read(mut response: Response, deadline: tokio::time::Instant) -> Answer 
     }
     let body = Some(beginning(&kept));
     Answer { status: Some(status), body, error: None, retry_after, duration: Duration::ZERO }
+}
+
+/// All of an answer, unless it is too large.
+async fn whole(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(describe)? {
+        if body.len() + chunk.len() > READ_BODY {
+            return Err(format!("the answer has more than {READ_BODY} octets"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// The first 4 KiB as text that the database takes.

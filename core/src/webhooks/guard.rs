@@ -58,13 +58,13 @@ fn is_public(address: IpAddr) -> bool {
 
 /// Which addresses requests may go to.
 #[derive(Debug)]
-pub(super) struct Policy {
+pub(crate) struct Policy {
     allowed: Vec<Network>,
 }
 
 /// Which ports a request goes to: to 80 and 443 everywhere, to others only in allowed networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ports {
+pub(crate) enum Ports {
     /// 80 or 443.
     Usual,
     /// Any other.
@@ -81,7 +81,7 @@ impl Ports {
 }
 
 impl Policy {
-    pub(super) fn new(networks: &[String]) -> Result<Self> {
+    pub(crate) fn new(networks: &[String]) -> Result<Self> {
         let parse = |network: &String| {
             network.parse().map_err(|error: crate::net::NetworkError| {
                 Error::InvalidInput(vec![FieldError::new(
@@ -130,12 +130,12 @@ fn is_localhost(name: &str) -> bool {
 /// No address of the host may be connected to. Says nothing of what the look-up gave.
 #[derive(Debug, thiserror::Error)]
 #[error("the host has no address that webhooks may be sent to")]
-pub(super) struct NoPermittedAddress;
+pub(crate) struct NoPermittedAddress;
 
 type LookedUp = Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, DnsError>> + Send>>;
 
 /// Looks up the addresses of a host.
-pub(super) type Lookup = Arc<dyn Fn(String) -> LookedUp + Send + Sync>;
+pub(crate) type Lookup = Arc<dyn Fn(String) -> LookedUp + Send + Sync>;
 
 /// Gives the HTTP client only addresses that it may connect to.
 pub(super) struct GuardedResolver {

@@ -24,6 +24,7 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 pub use calls::{CallFilter, deliveries, find_delivery, retry};
+pub(crate) use client::Client as GuardedClient;
 pub use create::{create, create_faults};
 pub(crate) use dispatch::run;
 pub use manage::{delete, find, list, set_enabled, test, update, update_faults};
@@ -40,7 +41,7 @@ use crate::{
     error::{Error, Result},
     id::{self, Account, Event, Id},
 };
-use guard::Policy;
+pub(crate) use guard::{Lookup, Policy};
 
 const NOT_FOUND: Error = Error::NotFound("webhook");
 

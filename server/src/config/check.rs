@@ -96,7 +96,11 @@ pub(super) fn check(file: file::File, environment: Environment) -> Result<Settin
         hostname,
         public_url: public_url(file.public_url, &mut faults),
         message_size_limit: message_size_limit(&file.limits, &mut faults),
-        webhook_allowed_networks: networks(file.webhooks.allowed_networks, &mut faults),
+        webhook_allowed_networks: networks(
+            "webhooks.allowed_networks",
+            file.webhooks.allowed_networks,
+            &mut faults,
+        ),
         delivery_connections: file.delivery.connections,
         connections_per_destination: file.delivery.connections_per_destination,
         blob_store: blob_store(file.blobs, &mut faults),
@@ -105,6 +109,7 @@ pub(super) fn check(file: file::File, environment: Environment) -> Result<Settin
         webhook_retry_schedule: faults
             .schedule("webhooks.retry_schedule_seconds", &file.webhooks.retry_schedule_seconds),
         tokens: tokens(&file.tokens, &mut faults),
+        oidc: file.oidc.map(|oidc| self::oidc(oidc, &mut faults)),
         delivery: delivery(file.delivery, environment.smart_host_password, &mut faults),
         ..core::Config::default()
     };
@@ -319,10 +324,28 @@ fn tokens(file: &file::Tokens, faults: &mut Faults) -> core::Tokens {
     }
 }
 
-fn networks(texts: Vec<String>, faults: &mut Faults) -> Vec<String> {
+fn oidc(file: file::Oidc, faults: &mut Faults) -> core::Oidc {
+    let secure = file.issuer.starts_with("https://");
+    let inside = file.issuer.starts_with("http://") && !file.allowed_networks.is_empty();
+    let what = "is a URL that begins with https://; http:// is for allowed_networks";
+    faults.require(secure || inside, "oidc.issuer", what);
+    faults.require(!file.audience.is_empty(), "oidc.audience", "is required");
+    faults.require(!file.address_claim.is_empty(), "oidc.address_claim", "names a claim");
+    let both = file.admin_claim.is_some() == file.admin_value.is_some();
+    faults.require(both, "oidc.admin_value", "stands with admin_claim, and only with it");
+    core::Oidc {
+        issuer: file.issuer,
+        audience: file.audience,
+        address_claim: file.address_claim,
+        required_claim: file.admin_claim.zip(file.admin_value),
+        allowed_networks: networks("oidc.allowed_networks", file.allowed_networks, faults),
+    }
+}
+
+fn networks(key: &str, texts: Vec<String>, faults: &mut Faults) -> Vec<String> {
     for text in &texts {
         if let Err(error) = text.parse::<Network>() {
-            faults.add("webhooks.allowed_networks", format_args!("{text:?}: {error}"));
+            faults.add(key, format_args!("{text:?}: {error}"));
         }
     }
     texts

@@ -41,6 +41,8 @@ pub(crate) struct File {
     pub webhooks: Webhooks,
     /// Access tokens.
     pub tokens: Tokens,
+    /// An OpenID provider whose tokens let administrators in.
+    pub oidc: Option<Oidc>,
     /// The log.
     pub log: Log,
 }
@@ -262,6 +264,37 @@ impl Default for Tokens {
         Self {
             session_seconds: core.session_lifetime.as_secs(),
             signing_key_seconds: core.signing_key_period.as_secs(),
+        }
+    }
+}
+
+/// `[oidc]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Oidc {
+    /// Claim `iss`; discovery is below it.
+    pub issuer: String,
+    /// Claim `aud`.
+    pub audience: String,
+    /// The claim with an address of the administrator's account.
+    pub address_claim: String,
+    /// A claim that tells administrators, such as `groups`.
+    pub admin_claim: Option<String>,
+    /// What it is to be, or to contain.
+    pub admin_value: Option<String>,
+    /// The provider may also be in these private networks.
+    pub allowed_networks: Vec<String>,
+}
+
+impl Default for Oidc {
+    fn default() -> Self {
+        Self {
+            issuer: String::new(),
+            audience: String::new(),
+            address_claim: "email".to_owned(),
+            admin_claim: None,
+            admin_value: None,
+            allowed_networks: Vec::new(),
         }
     }
 }

@@ -102,6 +102,14 @@ fn all_faults_are_told_at_once() {
 }
 
 #[test]
+fn a_provider_is_named_in_full() {
+    let text = "[oidc]\nissuer = 'http://id.example.com'\nadmin_claim = 'groups'";
+    let found = faults(&format!("{MINIMAL}\n{text}"), environment());
+    let keys: Vec<_> = found.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    assert_eq!(keys, ["oidc.issuer", "oidc.audience", "oidc.admin_value"]);
+}
+
+#[test]
 fn unknown_keys_are_refused_with_their_place() {
     let found = faults("hostname = 'a.example'\n[listen]\nhtp = '127.0.0.1:1'", environment());
     assert!(found[0].contains("line 3") && found[0].contains("htp"), "{found:?}");

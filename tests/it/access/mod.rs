@@ -6,6 +6,7 @@ mod app_passwords;
 mod forged_tokens;
 mod limits;
 mod logins;
+mod oidc;
 mod tokens;
 
 use std::time::Duration;
