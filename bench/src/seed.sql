@@ -1,4 +1,4 @@
--- A month of one account: a message each two seconds, all delivered but one of 500; each tenth has a
+-- A month of one account: a message each two seconds, all delivered but one of 499; each tenth has a
 -- tag of a thousand, and a user of a hundred thousand in its metadata. Five events for each message.
 -- {account}, {messages}, {events} and {suppressions} are replaced.
 
@@ -46,7 +46,7 @@ WHERE nth % 10 = 0;
 
 INSERT INTO deliveries (account_id, delivery_id, recipient, status, attempts, completed_at)
 SELECT '{account}', pg_temp.id(at, nth, 1), recipient,
-    CASE WHEN nth % 500 = 0 THEN 'failed' ELSE 'delivered' END, 1, at
+    CASE WHEN nth % 499 = 0 THEN 'failed' ELSE 'delivered' END, 1, at
 FROM sent;
 
 INSERT INTO attempts (account_id, delivery_id, attempt, started_at, duration_ms, outcome, mx_host,

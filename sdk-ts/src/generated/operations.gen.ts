@@ -8,6 +8,7 @@ import type * as t from './types.gen.js';
 
 export type {
   Account,
+  AccountLimitExceededEvent,
   AccountPatch,
   AddressInput,
   AddressesInput,
@@ -37,6 +38,7 @@ export type {
   DeliveryExpiredEvent,
   DeliveryFailedEvent,
   DeliveryHeldEvent,
+  DeliveryPreview,
   DeliveryRelayedEvent,
   DeliveryReleasedEvent,
   DeliverySuppressedEvent,
@@ -49,11 +51,24 @@ export type {
   EventTls,
   EventType,
   FormerWebhookSecret,
+  GrantType,
   HeaderFields,
   Health,
   Hold,
+  HoldPatch,
   ImportFault,
   ImportResult,
+  InboundRoute,
+  InboundRouteAction,
+  InboundRouteActionType,
+  InboundRouteHeader,
+  InboundRouteMatch,
+  InboundRoutePatch,
+  InboundRouteTest,
+  InboundRouteTestResult,
+  Jwk,
+  JwkSet,
+  LimitEventData,
   Limits,
   LimitsPatch,
   ListAccount,
@@ -67,21 +82,27 @@ export type {
   ListEvent,
   ListEventType,
   ListHold,
+  ListInboundRoute,
   ListLoginAttempt,
   ListMail,
   ListMailAttachment,
   ListMailbox,
   ListMessage,
+  ListRoute,
   ListSandboxMessage,
+  ListSession,
   ListSuppression,
   ListSuppressionChange,
   ListTemplate,
   ListTemplateVersion,
   ListThread,
+  ListTransport,
   ListWebhook,
   ListWebhookDelivery,
   ListWebhookReplay,
   LoginAttempt,
+  LoginEventData,
+  LoginNewAddressEvent,
   Mail,
   MailAddress,
   MailAttachment,
@@ -93,15 +114,21 @@ export type {
   MailDeletedEvent,
   MailDeletedEventData,
   MailDetail,
+  MailDroppedEvent,
+  MailDroppedEventData,
   MailEventAttachment,
   MailEventData,
   MailEventEnvelope,
   MailEventHeaders,
+  MailEventRoute,
+  MailEventRouting,
+  MailEventSkipped,
   MailHeaderField,
   MailHeaders,
   MailPatch,
   MailPlace,
   MailReceivedEvent,
+  MailRedelivery,
   MailState,
   MailUpdatedEvent,
   MailUpdatedEventData,
@@ -114,6 +141,8 @@ export type {
   MessageEventData,
   MessageEventDelivery,
   MessagePatch,
+  MessageRejectedEvent,
+  MessageRejectedEventData,
   MessageScheduledEvent,
   MultipartMessage,
   NamedAddress,
@@ -124,17 +153,25 @@ export type {
   NewFile,
   NewForward,
   NewHold,
+  NewInboundRoute,
   NewMailbox,
   NewMessage,
   NewReply,
+  NewRoute,
   NewSuppression,
   NewTemplate,
   NewTemplateVersion,
+  NewTransport,
   NewWebhook,
   NewWebhookReplay,
   OwnAccountPatch,
   PasswordChange,
   Pause,
+  PreviewHold,
+  PreviewHost,
+  PreviewLimits,
+  PreviewProblem,
+  PreviewTransport,
   Problem,
   ProblemCode,
   ProblemFault,
@@ -145,10 +182,14 @@ export type {
   QueueBulkResult,
   QueueSelection,
   RecipientUnsubscribedEvent,
+  RedeliveredMail,
   RenderTemplate,
   RenderedTemplate,
   Resend,
+  Route,
+  RoutePatch,
   SandboxMessage,
+  Session,
   ShownTemplate,
   SignatureScheme,
   Submission,
@@ -168,6 +209,11 @@ export type {
   Thread,
   ThreadDetail,
   Tls,
+  TokenRequest,
+  TokenRevocation,
+  Tokens,
+  Transport,
+  TransportPatch,
   Unsubscribe,
   UnsubscribeEventData,
   Validation,
@@ -177,6 +223,7 @@ export type {
   WebhookDisabledEvent,
   WebhookEventData,
   WebhookPatch,
+  WebhookPayload,
   WebhookReplay,
   WebhookSecret,
   WebhookSecretRotation,
@@ -191,6 +238,7 @@ export type {
  * know: ignore them.
  */
 export type AnyEvent =
+  | t.AccountLimitExceededEvent
   | t.DeliveryBouncedEvent
   | t.DeliveryCanceledEvent
   | t.DeliveryComplainedEvent
@@ -204,11 +252,14 @@ export type AnyEvent =
   | t.DeliveryReleasedEvent
   | t.DeliverySuppressedEvent
   | t.DeliveryUnrecognizedEvent
+  | t.LoginNewAddressEvent
   | t.MailCreatedEvent
   | t.MailDeletedEvent
+  | t.MailDroppedEvent
   | t.MailReceivedEvent
   | t.MailUpdatedEvent
   | t.MessageAcceptedEvent
+  | t.MessageRejectedEvent
   | t.MessageScheduledEvent
   | t.RecipientUnsubscribedEvent
   | t.SuppressionCreatedEvent
@@ -309,6 +360,28 @@ export class AccountResource extends Resource {
    */
   changePassword(body: t.PasswordChange, options?: RequestOptions): Promise<void> {
     return this.api.call<void>({ method: 'POST', path: '/v1/account/password', body, type: 'application/json' }, options);
+  }
+
+  /**
+   * List sessions
+   *
+   * Those of the account that hold, newest first.
+   *
+   * Scope: `account:read`.
+   */
+  listSessions(query?: t.ListSessionsData['query'], options?: RequestOptions): Pages<t.Session> {
+    return this.api.pages<t.Session>({ method: 'GET', path: '/v1/account/sessions', query }, options);
+  }
+
+  /**
+   * Revoke a session
+   *
+   * Its tokens hold no longer, within a second on every node.
+   *
+   * Scope: `account:write`.
+   */
+  revokeSession(id: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/account/sessions/${encodeURIComponent(id)}` }, options);
   }
 }
 
@@ -468,6 +541,42 @@ export class AuditLogResource extends Resource {
   }
 }
 
+export class AuthResource extends Resource {
+  /**
+   * Show the keys of access tokens
+   *
+   * A JWK Set (RFC 7517) to check access tokens with (`EdDSA`). A new key stands here for a day
+   * before it signs.
+   */
+  showSigningKeys(options?: RequestOptions): Promise<t.JwkSet> {
+    return this.api.call<t.JwkSet>({ method: 'GET', path: '/.well-known/jwks.json' }, options);
+  }
+
+  /**
+   * Revoke a token
+   *
+   * For logging out (RFC 7009): ends the session that the token belongs to, with all its tokens,
+   * within a second. The answer is the same for what is no token of a session.
+   */
+  revokeToken(body: t.TokenRevocation, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'POST', path: '/v1/auth/revoke', body, type: 'application/json' }, options);
+  }
+
+  /**
+   * Get tokens
+   *
+   * With `grant_type: password` it begins a session for the account with this address: an access
+   * token that holds for 15 minutes, and a refresh token. With `grant_type: refresh_token` it goes
+   * on: each refresh token holds once, and each answer has the next. One that comes again ends the
+   * session, as it was stolen from one of two; only within 30 seconds it may, if the answer was lost.
+   * A session that is not refreshed for 30 days is over (a setting), and so are all when the password
+   * changes. Failed logins count like those at every other door.
+   */
+  createToken(body: t.TokenRequest, options?: RequestOptions): Promise<t.Tokens> {
+    return this.api.call<t.Tokens>({ method: 'POST', path: '/v1/auth/token', body, type: 'application/json' }, options);
+  }
+}
+
 export class DeliveriesResource extends Resource {
   /**
    * List deliveries
@@ -612,6 +721,17 @@ export class EventsResource extends Resource {
   stream(query?: t.StreamEventsData['query'], options?: RequestOptions): EventStream<AnyEvent> {
     return this.api.stream<AnyEvent>({ method: 'GET', path: '/v1/events/stream', query }, options);
   }
+
+  /**
+   * Get an event
+   *
+   * One entry of the log, as long as the log has it.
+   *
+   * Scope: `events:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<AnyEvent> {
+    return this.api.call<AnyEvent>({ method: 'GET', path: `/v1/events/${encodeURIComponent(id)}` }, options);
+  }
 }
 
 export class EventTypesResource extends Resource {
@@ -622,6 +742,97 @@ export class EventTypesResource extends Resource {
    */
   list(options?: RequestOptions): Pages<t.EventType> {
     return this.api.pages<t.EventType>({ method: 'GET', path: '/v1/event-types' }, options);
+  }
+}
+
+export class InboundResource extends Resource {
+  /**
+   * Parse a message
+   *
+   * What `mail.received` would say of a message (RFC 5322): addresses, text, HTML as it is, header,
+   * attachments with their paths. By the same code, and nothing is stored; what only a delivery knows
+   * (`envelope`, `tls`, `routing`) is null. A malformed message is no fault: it has what could be
+   * understood. Line ends become CR LF first.
+   *
+   * Scope: `mail:read`.
+   */
+  parseMessage(body: RawBody, options?: RequestOptions): Promise<t.MailDroppedEventData> {
+    return this.api.call<t.MailDroppedEventData>({ method: 'POST', path: '/v1/inbound/parse', body, type: 'message/rfc822' }, options);
+  }
+}
+
+export class InboundRoutesResource extends Resource {
+  /**
+   * List inbound routes
+   *
+   * All routes of the account, at most 100, in the order in which they are asked.
+   *
+   * Scope: `mail:read`.
+   */
+  list(options?: RequestOptions): Pages<t.InboundRoute> {
+    return this.api.pages<t.InboundRoute>({ method: 'GET', path: '/v1/inbound-routes' }, options);
+  }
+
+  /**
+   * Create an inbound route
+   *
+   * Mail that comes in for the account, from other servers or from here, is held against its routes
+   * in the order of their priority. The first that matches decides what becomes of it; without any
+   * it goes to the Inbox. Decided and written in the transaction that takes the mail; event
+   * `mail.received`, `mail.dropped` or `message.rejected` names the routes. What cannot be done is
+   * told there, and the mail is in the Inbox: nothing is lost. Mail for `postmaster`, and reports
+   * about deliveries of the account, are neither refused nor dropped nor sent on. `forward` needs the
+   * scope `send`, too. Changes take effect within a second.
+   *
+   * Scope: `mail:write`.
+   */
+  create(body: t.NewInboundRoute, options?: CreateOptions): Promise<t.InboundRoute> {
+    return this.api.call<t.InboundRoute>({ method: 'POST', path: '/v1/inbound-routes', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Test inbound routes
+   *
+   * Which routes match a mail, and what would become of it. Nothing is stored, told or changed.
+   *
+   * Scope: `mail:read`.
+   */
+  test(body: t.InboundRouteTest, options?: RequestOptions): Promise<t.InboundRouteTestResult> {
+    return this.api.call<t.InboundRouteTestResult>({ method: 'POST', path: '/v1/inbound-routes/test', body, type: 'application/json' }, options);
+  }
+
+  /**
+   * Get an inbound route
+   *
+   * One route of the account.
+   *
+   * Scope: `mail:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.InboundRoute> {
+    return this.api.call<t.InboundRoute>({ method: 'GET', path: `/v1/inbound-routes/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Delete an inbound route
+   *
+   * Takes effect within a second.
+   *
+   * Scope: `mail:write`.
+   */
+  delete(id: string, options?: ChangeOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/inbound-routes/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Change an inbound route
+   *
+   * A JSON merge patch: absent fields stay as they are; `match` and `actions` are replaced as a
+   * whole. Takes effect within a second.
+   *
+   * Scope: `mail:write`.
+   */
+  update(id: string, body: t.InboundRoutePatch, options?: ChangeOptions): Promise<t.InboundRoute> {
+    return this.api.call<t.InboundRoute>({ method: 'PATCH', path: `/v1/inbound-routes/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
   }
 }
 
@@ -819,6 +1030,19 @@ export class MailResource extends Resource {
   }
 
   /**
+   * Deliver a mail again
+   *
+   * Tells of a mail that came in with another event `mail.received`, which has `redelivered: true`:
+   * for a receiver that has lost it, or for routes that have changed. With `routes`, the routes of now
+   * are asked; what they would refuse or drop stays.
+   *
+   * Scope: `mail:write`.
+   */
+  redeliver(id: string, body: t.MailRedelivery, options?: CreateOptions): Promise<t.RedeliveredMail> {
+    return this.api.call<t.RedeliveredMail>({ method: 'POST', path: `/v1/mail/${encodeURIComponent(id)}/redeliver`, body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
    * Answer a mail
    *
    * Makes a message as a mail program does and sends it: to Reply-To or From of the mail (of a mail
@@ -909,7 +1133,9 @@ export class MessagesResource extends Resource {
   /**
    * List messages
    *
-   * Messages of the account, newest first.
+   * Messages of the account, newest first. What is looked up in an index, however many messages there
+   * are: `message_id`, `to`, `domain`, `tag`, `metadata`, `stream`, `status`, `since` and `until`. For
+   * `from` and `subject` the server goes through the messages: give it a time, too.
    *
    * Scope: `messages:read`.
    */
@@ -1219,8 +1445,9 @@ export class QueueResource extends Resource {
    * Change many deliveries
    *
    * Cancels, fails, holds, releases or retries all deliveries that wait and match the filter, however
-   * many; each as if it had been asked for alone, with its event. Deliveries that the action makes no
-   * sense for are not counted.
+   * many; each as if it had been asked for alone, with its event. `schedule` sets the time of the next
+   * attempt, also of those that were attempted. Deliveries that the action makes no sense for, or that
+   * would have expired by then, are not counted.
    *
    * Scope: `queue:write`.
    */
@@ -1281,8 +1508,20 @@ export class QueueResource extends Resource {
    *
    * Scope: `queue:write`.
    */
-  deleteHold(id: string, options?: RequestOptions): Promise<void> {
+  deleteHold(id: string, options?: ChangeOptions): Promise<void> {
     return this.api.call<void>({ method: 'DELETE', path: `/v1/queue/holds/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Change a hold rule
+   *
+   * A JSON merge patch: absent fields stay as they are. A rule that had expired and gets a later end
+   * holds also what waits now, as a new one does.
+   *
+   * Scope: `queue:write`.
+   */
+  changeHold(id: string, body: t.HoldPatch, options?: ChangeOptions): Promise<t.Hold> {
+    return this.api.call<t.Hold>({ method: 'PATCH', path: `/v1/queue/holds/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
   }
 
   /**
@@ -1299,6 +1538,19 @@ export class QueueResource extends Resource {
   }
 
   /**
+   * Preview a delivery
+   *
+   * Where a message of the account would go if it were attempted now, and what stands in its way:
+   * exchangers and addresses as the attempt would look them up, route and transport, TLS,
+   * suppressions, hold rules, pauses and limits. Nothing is sent; nobody but DNS is asked.
+   *
+   * Scope: `queue:read`.
+   */
+  previewDelivery(query: t.PreviewDeliveryData['query'], options?: RequestOptions): Promise<t.DeliveryPreview> {
+    return this.api.call<t.DeliveryPreview>({ method: 'GET', path: '/v1/queue/preview', query }, options);
+  }
+
+  /**
    * Resume deliveries
    *
    * What is due is attempted again. With `scope=all` an end to the pause of all accounts, which needs
@@ -1308,6 +1560,67 @@ export class QueueResource extends Resource {
    */
   resume(query?: t.ResumeQueueData['query'], options?: RequestOptions): Promise<t.Pause> {
     return this.api.call<t.Pause>({ method: 'POST', path: '/v1/queue/resume', query }, options);
+  }
+}
+
+export class RoutesResource extends Resource {
+  /**
+   * List routes
+   *
+   * All routes, newest first; `position` says in which order those of a list are asked.
+   *
+   * Scope: `admin:read`.
+   */
+  list(query?: t.ListRoutesData['query'], options?: RequestOptions): Pages<t.Route> {
+    return this.api.pages<t.Route>({ method: 'GET', path: '/v1/routes', query }, options);
+  }
+
+  /**
+   * Create a route
+   *
+   * Routes are asked at each attempt: those of the account, then those of the sender's domain, then
+   * those of all; the first that matches counts. What no route matches goes through the smart host of
+   * the configuration, if there is one, else to the exchangers of the recipient. Recipients who are
+   * at home here need no route. A list has at most 200.
+   *
+   * Scope: `admin:write`.
+   */
+  create(body: t.NewRoute, options?: CreateOptions): Promise<t.Route> {
+    return this.api.call<t.Route>({ method: 'POST', path: '/v1/routes', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get a route
+   *
+   * One route, whatever list it is in.
+   *
+   * Scope: `admin:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.Route> {
+    return this.api.call<t.Route>({ method: 'GET', path: `/v1/routes/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Delete a route
+   *
+   * Attempts that begin a moment later ask the next ones.
+   *
+   * Scope: `admin:write`.
+   */
+  delete(id: string, options?: ChangeOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/routes/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Change a route
+   *
+   * A JSON merge patch: absent fields stay as they are. For attempts that begin a moment later, on
+   * all nodes.
+   *
+   * Scope: `admin:write`.
+   */
+  update(id: string, body: t.RoutePatch, options?: ChangeOptions): Promise<t.Route> {
+    return this.api.call<t.Route>({ method: 'PATCH', path: `/v1/routes/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
   }
 }
 
@@ -1602,6 +1915,65 @@ export class ThreadsResource extends Resource {
   }
 }
 
+export class TransportsResource extends Resource {
+  /**
+   * List transports
+   *
+   * All transports, newest first.
+   *
+   * Scope: `admin:read`.
+   */
+  list(query?: t.ListTransportsData['query'], options?: RequestOptions): Pages<t.Transport> {
+    return this.api.pages<t.Transport>({ method: 'GET', path: '/v1/transports', query }, options);
+  }
+
+  /**
+   * Create a transport
+   *
+   * No mail takes it before a route leads to it, or somebody chooses it for deliveries
+   * (`POST /v1/queue/bulk`). There are at most 100.
+   *
+   * Scope: `admin:write`.
+   */
+  create(body: t.NewTransport, options?: CreateOptions): Promise<t.Transport> {
+    return this.api.call<t.Transport>({ method: 'POST', path: '/v1/transports', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get a transport
+   *
+   * Everything but the password.
+   *
+   * Scope: `admin:read`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.Transport> {
+    return this.api.call<t.Transport>({ method: 'GET', path: `/v1/transports/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Delete a transport
+   *
+   * Refused while routes lead to it. Deliveries that it was chosen for are deferred until another is.
+   *
+   * Scope: `admin:write`.
+   */
+  delete(id: string, options?: ChangeOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/transports/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Change a transport
+   *
+   * A JSON merge patch: absent fields stay as they are. All nodes use it as it is now for attempts
+   * that begin a moment later.
+   *
+   * Scope: `admin:write`.
+   */
+  update(id: string, body: t.TransportPatch, options?: ChangeOptions): Promise<t.Transport> {
+    return this.api.call<t.Transport>({ method: 'PATCH', path: `/v1/transports/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
+  }
+}
+
 export class WebhooksResource extends Resource {
   /**
    * List webhook endpoints
@@ -1818,19 +2190,23 @@ export class WebhooksResource extends Resource {
 
 /** Every resource of the API. */
 export class Resources {
-  /** The caller's own account: passwords and logins. */
+  /** The caller's own account: passwords, sessions and logins. */
   readonly account: AccountResource;
   /** Accounts and their addresses, for administrators. */
   readonly accounts: AccountsResource;
   /** Keys of applications. */
   readonly apiKeys: ApiKeysResource;
   readonly auditLog: AuditLogResource;
+  /** Access tokens for people who log in, and the keys that sign them. */
+  readonly auth: AuthResource;
   readonly deliveries: DeliveriesResource;
   /** Domains that are served here. */
   readonly domains: DomainsResource;
   /** The event log: everything that happened, in order. */
   readonly events: EventsResource;
   readonly eventTypes: EventTypesResource;
+  readonly inbound: InboundResource;
+  readonly inboundRoutes: InboundRoutesResource;
   /** Mailboxes and the mail in them. */
   readonly mail: MailResource;
   readonly mailboxes: MailboxesResource;
@@ -1840,6 +2216,7 @@ export class Resources {
   readonly meta: MetaResource;
   /** The outgoing queue. */
   readonly queue: QueueResource;
+  readonly routes: RoutesResource;
   /** Outgoing mail that never leaves the server: for development and tests. */
   readonly sandbox: SandboxResource;
   /** Recipients that are not written to, and unsubscribing. */
@@ -1847,6 +2224,7 @@ export class Resources {
   /** Stored templates of messages, in versions. */
   readonly templates: TemplatesResource;
   readonly threads: ThreadsResource;
+  readonly transports: TransportsResource;
   /** Events, sent to your server. */
   readonly webhooks: WebhooksResource;
 
@@ -1855,19 +2233,24 @@ export class Resources {
     this.accounts = new AccountsResource(api);
     this.apiKeys = new ApiKeysResource(api);
     this.auditLog = new AuditLogResource(api);
+    this.auth = new AuthResource(api);
     this.deliveries = new DeliveriesResource(api);
     this.domains = new DomainsResource(api);
     this.events = new EventsResource(api);
     this.eventTypes = new EventTypesResource(api);
+    this.inbound = new InboundResource(api);
+    this.inboundRoutes = new InboundRoutesResource(api);
     this.mail = new MailResource(api);
     this.mailboxes = new MailboxesResource(api);
     this.messages = new MessagesResource(api);
     this.meta = new MetaResource(api);
     this.queue = new QueueResource(api);
+    this.routes = new RoutesResource(api);
     this.sandbox = new SandboxResource(api);
     this.suppressions = new SuppressionsResource(api);
     this.templates = new TemplatesResource(api);
     this.threads = new ThreadsResource(api);
+    this.transports = new TransportsResource(api);
     this.webhooks = new WebhooksResource(api);
   }
 }

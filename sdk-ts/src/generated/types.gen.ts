@@ -4,7 +4,7 @@ export type ClientOptions = {
     baseUrl: `${string}://${string}` | (string & {});
 };
 
-export type Webhooks = OnDeliveryBouncedWebhookRequest | OnDeliveryCanceledWebhookRequest | OnDeliveryComplainedWebhookRequest | OnDeliveryDeferredWebhookRequest | OnDeliveryDeliveredWebhookRequest | OnDeliveryExpandedWebhookRequest | OnDeliveryExpiredWebhookRequest | OnDeliveryFailedWebhookRequest | OnDeliveryHeldWebhookRequest | OnDeliveryRelayedWebhookRequest | OnDeliveryReleasedWebhookRequest | OnDeliverySuppressedWebhookRequest | OnDeliveryUnrecognizedWebhookRequest | OnMailCreatedWebhookRequest | OnMailDeletedWebhookRequest | OnMailReceivedWebhookRequest | OnMailUpdatedWebhookRequest | OnMessageAcceptedWebhookRequest | OnMessageScheduledWebhookRequest | OnRecipientUnsubscribedWebhookRequest | OnSuppressionCreatedWebhookRequest | OnSuppressionDeletedWebhookRequest | OnWebhookDisabledWebhookRequest | OnWebhookTestWebhookRequest;
+export type Webhooks = OnAccountLimitExceededWebhookRequest | OnDeliveryBouncedWebhookRequest | OnDeliveryCanceledWebhookRequest | OnDeliveryComplainedWebhookRequest | OnDeliveryDeferredWebhookRequest | OnDeliveryDeliveredWebhookRequest | OnDeliveryExpandedWebhookRequest | OnDeliveryExpiredWebhookRequest | OnDeliveryFailedWebhookRequest | OnDeliveryHeldWebhookRequest | OnDeliveryRelayedWebhookRequest | OnDeliveryReleasedWebhookRequest | OnDeliverySuppressedWebhookRequest | OnDeliveryUnrecognizedWebhookRequest | OnLoginNewAddressWebhookRequest | OnMailCreatedWebhookRequest | OnMailDeletedWebhookRequest | OnMailDroppedWebhookRequest | OnMailReceivedWebhookRequest | OnMailUpdatedWebhookRequest | OnMessageAcceptedWebhookRequest | OnMessageRejectedWebhookRequest | OnMessageScheduledWebhookRequest | OnRecipientUnsubscribedWebhookRequest | OnSuppressionCreatedWebhookRequest | OnSuppressionDeletedWebhookRequest | OnWebhookDisabledWebhookRequest | OnWebhookTestWebhookRequest;
 
 /**
  * An account: mailboxes, addresses, keys and messages belong to it.
@@ -46,6 +46,37 @@ export type Account = {
      * When it was made.
      */
     created_at: string;
+};
+
+/**
+ * The account has reached a limit; told once for each limit and its time.
+ */
+export type AccountLimitExceededEvent = {
+    /**
+     * Identifier, unique for ever; also `webhook-id`.
+     */
+    id: string;
+    /**
+     * What happened.
+     */
+    type: 'account.limit_exceeded';
+    /**
+     * When it happened.
+     */
+    timestamp: string;
+    /**
+     * Version of the payload's shape.
+     */
+    api_version: string;
+    /**
+     * Position in the account's log, from 1, without gaps.
+     */
+    seq: number;
+    /**
+     * Whose event it is.
+     */
+    account_id: string;
+    data: LimitEventData;
 };
 
 /**
@@ -125,6 +156,10 @@ export type ApiKey = {
      */
     sandbox: boolean;
     /**
+     * Most requests with it in a minute, beside the limit of its account; null: no limit.
+     */
+    requests_per_minute?: number | null;
+    /**
      * End of its life; null: never.
      */
     expires_at?: string | null;
@@ -162,6 +197,10 @@ export type ApiKeyPatch = {
      * Its messages go to the sandbox, never out.
      */
     sandbox?: boolean;
+    /**
+     * Most requests with it in a minute; null: no limit.
+     */
+    requests_per_minute?: number | null;
     /**
      * End of its life; null: never.
      */
@@ -472,10 +511,14 @@ export type Delivery = {
      */
     complained_at?: string | null;
     /**
-     * `cancel`, `fail`, `hold`, `release`, `retry` or `schedule`: asked for while an attempt is in
-     * progress. It is done when that attempt has ended, unless the delivery has ended with it.
+     * `cancel`, `fail`, `hold`, `release`, `retry`, `schedule`, `postpone` or `set_transport`: asked
+     * for while an attempt is in progress. It is done when that attempt has ended, unless the delivery has ended with it.
      */
     pending_action?: string | null;
+    /**
+     * The transport that was chosen for it, whatever the routes say; null once it has ended.
+     */
+    transport_id?: string | null;
     /**
      * Tries so far, in order.
      */
@@ -857,6 +900,63 @@ export type DeliveryHeldEvent = {
 };
 
 /**
+ * What would become of a message now.
+ */
+export type DeliveryPreview = {
+    /**
+     * Address of the envelope.
+     */
+    recipient: string;
+    /**
+     * Reverse-path; null: the null sender.
+     */
+    sender?: string | null;
+    /**
+     * `direct`: to the recipient's exchangers; `relay`: to the smart host or the host of a
+     * transport; `local`: into a mailbox here; `sandbox`; `nowhere`: see `problem`.
+     */
+    via: string;
+    /**
+     * The route that says so; null: none matches.
+     */
+    route_id?: string | null;
+    transport?: PreviewTransport | null;
+    /**
+     * Servers in the order in which they would be tried; equal preferences in random order.
+     */
+    hosts: Array<PreviewHost>;
+    /**
+     * Their TCP port.
+     */
+    port?: number | null;
+    /**
+     * How the connection is protected: `opportunistic`, `required`, `implicit` or `never`.
+     */
+    tls?: string | null;
+    problem?: PreviewProblem | null;
+    /**
+     * Entries of the suppression list that apply: it would not be sent.
+     */
+    suppressions: Array<Suppression>;
+    /**
+     * Rules that would hold it.
+     */
+    holds: Array<PreviewHold>;
+    /**
+     * Deliveries of the account are not attempted at the moment.
+     */
+    paused: boolean;
+    /**
+     * Nobody's deliveries are attempted at the moment.
+     */
+    all_paused: boolean;
+    /**
+     * Limits of the account on recipients.
+     */
+    limits: PreviewLimits;
+};
+
+/**
  * A smart host took the message.
  */
 export type DeliveryRelayedEvent = {
@@ -1203,6 +1303,11 @@ export type FormerWebhookSecret = {
 };
 
 /**
+ * What gives a token.
+ */
+export type GrantType = 'password' | 'refresh_token';
+
+/**
  * Names and values of header fields.
  */
 export type HeaderFields = {
@@ -1262,6 +1367,20 @@ export type Hold = {
 };
 
 /**
+ * Changes of a rule (RFC 7396): absent fields stay. What it holds never changes: make another.
+ */
+export type HoldPatch = {
+    /**
+     * Why, for people; at most 500 characters.
+     */
+    reason?: string;
+    /**
+     * From then on it holds nothing new; null: until it is deleted.
+     */
+    expires_at?: string | null;
+};
+
+/**
  * What is wrong with a row.
  */
 export type ImportFault = {
@@ -1307,6 +1426,276 @@ export type ImportResult = {
      * Faults of rows, in order; at most 1,000.
      */
     faults: Array<ImportFault>;
+};
+
+/**
+ * An inbound route.
+ */
+export type InboundRoute = {
+    /**
+     * Identifier.
+     */
+    id: string;
+    /**
+     * For people.
+     */
+    name: string;
+    /**
+     * It is asked.
+     */
+    enabled: boolean;
+    /**
+     * Lower ones are asked first; of equal ones the older.
+     */
+    priority: number;
+    /**
+     * Those after it are asked too when it matches.
+     */
+    continue: boolean;
+    /**
+     * Which mail it is for.
+     */
+    match: InboundRouteMatch;
+    /**
+     * What becomes of that.
+     */
+    actions: Array<InboundRouteAction>;
+    /**
+     * When it was made.
+     */
+    created_at: string;
+    /**
+     * When it was last changed.
+     */
+    updated_at: string;
+};
+
+/**
+ * What becomes of mail that a route is for.
+ */
+export type InboundRouteAction = {
+    /**
+     * What is done.
+     */
+    type: InboundRouteActionType;
+    /**
+     * With `mailbox`: where it goes. When that mailbox is gone, to the Inbox.
+     */
+    mailbox_id?: string | null;
+    /**
+     * With `webhook`: the endpoint, which must want `mail.received`; when it is gone, all others are
+     * told again. With `http_post`: one with payload `message`.
+     */
+    webhook_id?: string | null;
+    /**
+     * With `forward`: 1 to 20 addresses.
+     */
+    addresses?: Array<string> | null;
+    /**
+     * With `reject`: what the sending server is told, 1 to 200 printable ASCII characters.
+     */
+    text?: string | null;
+};
+
+/**
+ * What becomes of mail.
+ */
+export type InboundRouteActionType = 'mailbox' | 'webhook' | 'http_post' | 'forward' | 'reject' | 'drop';
+
+/**
+ * A header field that a mail must have; of several with this name one is enough.
+ */
+export type InboundRouteHeader = {
+    /**
+     * Its name.
+     */
+    name: string;
+    /**
+     * Stands in its value, unfolded and decoded.
+     */
+    contains?: string | null;
+    /**
+     * Pattern of its whole value.
+     */
+    pattern?: string | null;
+};
+
+/**
+ * Which mail a route is for: what fits everything that is given; without anything, all mail. In a
+ * pattern `*` stands for any characters, also none. Case does not matter.
+ */
+export type InboundRouteMatch = {
+    /**
+     * Pattern of the recipient in the envelope, with its sub-address: `alice@example.test`,
+     * `*@example.test`, `support+*@example.test`.
+     */
+    recipient?: string | null;
+    /**
+     * Pattern of the reverse-path; `<>` is the empty one.
+     */
+    sender?: string | null;
+    /**
+     * Pattern of an address in From.
+     */
+    from?: string | null;
+    /**
+     * Header fields that it must all have; at most 10.
+     */
+    headers?: Array<InboundRouteHeader> | null;
+    /**
+     * Came through a mailing list, or did not.
+     */
+    list?: boolean | null;
+    /**
+     * Made by a program, or not.
+     */
+    automated?: boolean | null;
+    /**
+     * A delivery report, or none.
+     */
+    dsn?: boolean | null;
+};
+
+/**
+ * Changes of a route (RFC 7396): absent fields stay. `match` and `actions` are replaced as a whole.
+ */
+export type InboundRoutePatch = {
+    /**
+     * For people, 1 to 100 characters.
+     */
+    name?: string;
+    /**
+     * It is asked.
+     */
+    enabled?: boolean;
+    /**
+     * Lower ones are asked first; of equal ones the older.
+     */
+    priority?: number;
+    /**
+     * Those after it are asked too when it matches.
+     */
+    continue?: boolean;
+    /**
+     * Which mail it is for.
+     */
+    match?: InboundRouteMatch;
+    /**
+     * What becomes of that.
+     */
+    actions?: Array<InboundRouteAction>;
+};
+
+/**
+ * A mail that might come in.
+ */
+export type InboundRouteTest = {
+    /**
+     * Recipient of the envelope.
+     */
+    recipient: string;
+    /**
+     * Reverse-path; the empty one by default.
+     */
+    sender?: string | null;
+    /**
+     * The whole message (RFC 5322).
+     */
+    raw?: string | null;
+    /**
+     * In its place, some header fields by name.
+     */
+    headers?: {
+        [key: string]: string;
+    } | null;
+};
+
+/**
+ * What would become of a mail.
+ */
+export type InboundRouteTestResult = {
+    /**
+     * `inbox`, `mailbox`, `forwarded`, `dropped` or `rejected`.
+     */
+    outcome: string;
+    /**
+     * With `mailbox`: which.
+     */
+    mailbox_id?: string | null;
+    /**
+     * With `rejected`: what the sending server would be told.
+     */
+    reject_text?: string | null;
+    /**
+     * To whom it would be sent on.
+     */
+    forward_to: Array<string>;
+    /**
+     * The routes that match, and what they would do, as the event would tell it.
+     */
+    routing: MailEventRouting;
+};
+
+/**
+ * A public key (RFC 7517, RFC 8037).
+ */
+export type Jwk = {
+    /**
+     * Always `OKP`.
+     */
+    kty: string;
+    /**
+     * Always `Ed25519`.
+     */
+    crv: string;
+    /**
+     * Always `EdDSA`.
+     */
+    alg: string;
+    /**
+     * Always `sig`.
+     */
+    use: string;
+    /**
+     * Name of the key, in the header of tokens.
+     */
+    kid: string;
+    /**
+     * The key.
+     */
+    x: string;
+};
+
+/**
+ * Public keys.
+ */
+export type JwkSet = {
+    /**
+     * The key that signs, the one that follows it, and those whose tokens still hold.
+     */
+    keys: Array<Jwk>;
+};
+
+/**
+ * What `account.limit_exceeded` says.
+ */
+export type LimitEventData = {
+    /**
+     * Its name: `requests_per_minute`, `recipients_per_day` or `new_recipients_per_day`.
+     */
+    limit: string;
+    /**
+     * Most that may be.
+     */
+    maximum: number;
+    /**
+     * In this time.
+     */
+    window_seconds: number;
+    /**
+     * The key whose limit it is; null: the account's.
+     */
+    api_key_id?: string | null;
 };
 
 /**
@@ -1642,6 +2031,32 @@ export type ListHold = {
 /**
  * A part of a list.
  */
+export type ListInboundRoute = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<InboundRoute>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
 export type ListLoginAttempt = {
     /**
      * Always `list`.
@@ -1772,6 +2187,32 @@ export type ListMessage = {
 /**
  * A part of a list.
  */
+export type ListRoute = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<Route>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
 export type ListSandboxMessage = {
     /**
      * Always `list`.
@@ -1781,6 +2222,32 @@ export type ListSandboxMessage = {
      * The items, newest first unless the operation says otherwise.
      */
     data: Array<SandboxMessage>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
+export type ListSession = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<Session>;
     /**
      * There are items after these.
      */
@@ -1928,6 +2395,32 @@ export type ListThread = {
 /**
  * A part of a list.
  */
+export type ListTransport = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<Transport>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
 export type ListWebhook = {
     /**
      * Always `list`.
@@ -2047,6 +2540,67 @@ export type LoginAttempt = {
      * The last.
      */
     last_at: string;
+};
+
+/**
+ * What `login.new_address` says.
+ */
+export type LoginEventData = {
+    /**
+     * Where the client was.
+     */
+    remote_address: string;
+    /**
+     * The network that is known from now on: the address, or the /64 of IPv6.
+     */
+    network: string;
+    /**
+     * `http` or `smtp`.
+     */
+    door: string;
+    /**
+     * How the password was shown, such as `PLAIN` or `TOKEN`.
+     */
+    mechanism: string;
+    /**
+     * Name that was given.
+     */
+    login: string;
+    /**
+     * What the client said of itself: User-Agent, or the name in EHLO.
+     */
+    user_agent: string;
+};
+
+/**
+ * Somebody has logged in with a password from where the account has not been used before.
+ */
+export type LoginNewAddressEvent = {
+    /**
+     * Identifier, unique for ever; also `webhook-id`.
+     */
+    id: string;
+    /**
+     * What happened.
+     */
+    type: 'login.new_address';
+    /**
+     * When it happened.
+     */
+    timestamp: string;
+    /**
+     * Version of the payload's shape.
+     */
+    api_version: string;
+    /**
+     * Position in the account's log, from 1, without gaps.
+     */
+    seq: number;
+    /**
+     * Whose event it is.
+     */
+    account_id: string;
+    data: LoginEventData;
 };
 
 /**
@@ -2467,6 +3021,106 @@ export type MailDetail = Mail & {
 };
 
 /**
+ * A message came in, and a route keeps it in no mailbox.
+ */
+export type MailDroppedEvent = {
+    /**
+     * Identifier, unique for ever; also `webhook-id`.
+     */
+    id: string;
+    /**
+     * What happened.
+     */
+    type: 'mail.dropped';
+    /**
+     * When it happened.
+     */
+    timestamp: string;
+    /**
+     * Version of the payload's shape.
+     */
+    api_version: string;
+    /**
+     * Position in the account's log, from 1, without gaps.
+     */
+    seq: number;
+    /**
+     * Whose event it is.
+     */
+    account_id: string;
+    data: MailDroppedEventData;
+};
+
+/**
+ * What `mail.dropped` says.
+ */
+export type MailDroppedEventData = {
+    envelope?: MailEventEnvelope | null;
+    /**
+     * Header field Message-ID, with angle brackets.
+     */
+    internet_message_id?: string | null;
+    /**
+     * Parsed header.
+     */
+    headers: MailEventHeaders;
+    /**
+     * Subject.
+     */
+    subject: string;
+    /**
+     * Addresses of From.
+     */
+    from: Array<MailAddress>;
+    /**
+     * Addresses of To.
+     */
+    to: Array<MailAddress>;
+    /**
+     * Addresses of Cc.
+     */
+    cc: Array<MailAddress>;
+    /**
+     * Plain text, at most 1 MiB.
+     */
+    text?: string | null;
+    /**
+     * HTML as it came, not sanitised, at most 1 MiB.
+     */
+    html?: string | null;
+    /**
+     * Files.
+     */
+    attachments: Array<MailEventAttachment>;
+    /**
+     * Octets of the whole mail.
+     */
+    size_bytes: number;
+    tls?: EventTls | null;
+    /**
+     * Came through a mailing list.
+     */
+    list: boolean;
+    /**
+     * Made by a program: bounce, list, auto-reply.
+     */
+    automated: boolean;
+    /**
+     * A delivery report.
+     */
+    dsn: boolean;
+    /**
+     * The message of ours that it answers or reports about.
+     */
+    refers_to?: string | null;
+    routing?: MailEventRouting | null;
+    /**
+     * It was told before; somebody wanted it to be told again.
+     */
+    redelivered: boolean;
+};
+
+/**
  * A file of a mail.
  */
 export type MailEventAttachment = {
@@ -2574,6 +3228,11 @@ export type MailEventData = {
      * The message of ours that it answers or reports about.
      */
     refers_to?: string | null;
+    routing?: MailEventRouting | null;
+    /**
+     * It was told before; somebody wanted it to be told again.
+     */
+    redelivered: boolean;
 };
 
 /**
@@ -2646,6 +3305,61 @@ export type MailEventHeaders = {
      * Message-ID.
      */
     message_id?: string | null;
+};
+
+/**
+ * An inbound route.
+ */
+export type MailEventRoute = {
+    /**
+     * The route.
+     */
+    id: string;
+    /**
+     * Its name.
+     */
+    name: string;
+};
+
+/**
+ * What inbound routes did to a mail.
+ */
+export type MailEventRouting = {
+    /**
+     * The routes that matched, in order.
+     */
+    routes: Array<MailEventRoute>;
+    /**
+     * Webhook endpoints that were chosen: then no others are told. Empty: none was.
+     */
+    webhook_ids: Array<string>;
+    /**
+     * Endpoints that the mail itself is posted to.
+     */
+    http_post_webhook_ids: Array<string>;
+    /**
+     * The message as which it is sent on: `GET /v1/messages/{id}`.
+     */
+    forwarded_message_id?: string | null;
+    /**
+     * Actions that could not be done; the mail was kept for that.
+     */
+    skipped: Array<MailEventSkipped>;
+};
+
+/**
+ * An action that could not be done.
+ */
+export type MailEventSkipped = {
+    /**
+     * `mailbox`, `webhook` …
+     */
+    action: string;
+    /**
+     * Why: `mailbox_gone`, `webhook_gone`, `mail_loop`, `sending_limit`, `protected`,
+     * `other_recipients`, `redelivered`.
+     */
+    reason: string;
 };
 
 /**
@@ -2763,6 +3477,21 @@ export type MailReceivedEvent = {
      */
     account_id: string;
     data: MailEventData;
+};
+
+/**
+ * What is to be done once more.
+ */
+export type MailRedelivery = {
+    /**
+     * Only this endpoint is told, which must want `mail.received`; by default all that want it.
+     */
+    webhook_id?: string | null;
+    /**
+     * The inbound routes are asked again, and send it on and post it again; false by default. The
+     * mail stays where it is. Needs the scope `send`, too, as far as routes send mail on.
+     */
+    routes?: boolean | null;
 };
 
 /**
@@ -3193,6 +3922,81 @@ export type MessagePatch = {
 };
 
 /**
+ * A message to an address of the account was refused.
+ */
+export type MessageRejectedEvent = {
+    /**
+     * Identifier, unique for ever; also `webhook-id`.
+     */
+    id: string;
+    /**
+     * What happened.
+     */
+    type: 'message.rejected';
+    /**
+     * When it happened.
+     */
+    timestamp: string;
+    /**
+     * Version of the payload's shape.
+     */
+    api_version: string;
+    /**
+     * Position in the account's log, from 1, without gaps.
+     */
+    seq: number;
+    /**
+     * Whose event it is.
+     */
+    account_id: string;
+    data: MessageRejectedEventData;
+};
+
+/**
+ * What `message.rejected` says.
+ */
+export type MessageRejectedEventData = {
+    /**
+     * Recipient of the envelope.
+     */
+    recipient: string;
+    /**
+     * Reverse-path; empty for the null sender.
+     */
+    mail_from: string;
+    /**
+     * The client's address; null when the message came from here.
+     */
+    remote_address?: string | null;
+    /**
+     * What the client called itself.
+     */
+    helo: string;
+    /**
+     * `route`, or the code of a problem: `quota_exceeded`, `message_too_large`, `policy_rejected`.
+     */
+    reason: string;
+    /**
+     * What the sending server was told.
+     */
+    reply: string;
+    route?: MailEventRoute | null;
+    /**
+     * Header field Message-ID; null when the content was not asked for.
+     */
+    internet_message_id?: string | null;
+    /**
+     * Subject; null when the content was not asked for.
+     */
+    subject?: string | null;
+    /**
+     * Refusals since the last of these events that were too many to be told: of an account, each
+     * node tells ten a minute.
+     */
+    not_told: number;
+};
+
+/**
  * A message was taken and waits for its time.
  */
 export type MessageScheduledEvent = {
@@ -3314,6 +4118,10 @@ export type NewApiKey = {
      * Its messages go to the sandbox, never out.
      */
     sandbox?: boolean | null;
+    /**
+     * Most requests with it in a minute; no limit by default.
+     */
+    requests_per_minute?: number | null;
     /**
      * End of its life; never by default.
      */
@@ -3500,6 +4308,35 @@ export type NewHold = {
 };
 
 /**
+ * A route to be made.
+ */
+export type NewInboundRoute = {
+    /**
+     * For people, 1 to 100 characters.
+     */
+    name: string;
+    /**
+     * It is asked; true by default.
+     */
+    enabled?: boolean | null;
+    /**
+     * Lower ones are asked first; of equal ones the older. 0 to 10,000; 100 by default.
+     */
+    priority?: number | null;
+    /**
+     * Those after it are asked too when it matches; false by default. Their actions are added. Of
+     * several places the first counts; a refusal counts alone.
+     */
+    continue?: boolean | null;
+    match?: InboundRouteMatch | null;
+    /**
+     * What becomes of that, 1 to 10. `reject` stands alone; of `mailbox` and `drop` there is at
+     * most one. Without any of these, and without `forward`, mail goes to the Inbox.
+     */
+    actions: Array<InboundRouteAction>;
+};
+
+/**
  * A mailbox to be made.
  */
 export type NewMailbox = {
@@ -3680,6 +4517,44 @@ export type NewReply = {
 };
 
 /**
+ * A route to be made; without `account_id` and `domain_id` for all.
+ */
+export type NewRoute = {
+    /**
+     * For deliveries of this account.
+     */
+    account_id?: string | null;
+    /**
+     * For deliveries with a reverse-path in this domain of ours.
+     */
+    domain_id?: string | null;
+    /**
+     * Its place in the list; behind all others by default.
+     */
+    position?: number | null;
+    /**
+     * Domains of the reverse-path, with a dot in front also sub-domains; any by default.
+     */
+    from_domains?: Array<string> | null;
+    /**
+     * Domains of the recipient, in the same way; any by default.
+     */
+    to_domains?: Array<string> | null;
+    /**
+     * Attempts already made, at least; 0 by default.
+     */
+    minimum_attempts?: number | null;
+    /**
+     * The transport that they take.
+     */
+    transport_id: string;
+    /**
+     * For people, at most 500 characters.
+     */
+    description?: string | null;
+};
+
+/**
  * A suppression to be made.
  */
 export type NewSuppression = {
@@ -3760,6 +4635,50 @@ export type NewTemplateVersion = {
 };
 
 /**
+ * A transport to be made. Which settings it takes depends on its type.
+ */
+export type NewTransport = {
+    /**
+     * 1 to 64 letters, digits, dots, underscores and hyphens; unique.
+     */
+    name: string;
+    /**
+     * `direct`: to the recipient's exchangers; `smtp`, `submission`, `submissions`: to a host on
+     * port 25, 587 or 465; `fail`: everything fails.
+     */
+    type: string;
+    /**
+     * Name or address of the host.
+     */
+    host?: string | null;
+    /**
+     * Its TCP port; that of the type by default.
+     */
+    port?: number | null;
+    /**
+     * `required`, `opportunistic` or `never`; `required` for submission and `opportunistic` for
+     * smtp by default. Always `implicit` for submissions.
+     */
+    tls?: string | null;
+    /**
+     * Login name, with `password`; needs `required` or `implicit`.
+     */
+    username?: string | null;
+    /**
+     * For direct: `ipv4` or `ipv6` to use only that.
+     */
+    ip_version?: string | null;
+    /**
+     * For fail: the SMTP code, 554 by default; 4yz lets the delivery wait.
+     */
+    code?: number | null;
+    /**
+     * For fail: what it says, at most 500 characters.
+     */
+    reply?: string | null;
+};
+
+/**
  * A webhook endpoint to be made.
  */
 export type NewWebhook = {
@@ -3798,6 +4717,7 @@ export type NewWebhook = {
      */
     deferred_interval_seconds?: number | null;
     signature_scheme?: SignatureScheme | null;
+    payload?: WebhookPayload | null;
     /**
      * It is called; true by default.
      */
@@ -3859,6 +4779,100 @@ export type Pause = {
      * Nobody's deliveries are attempted: an administrator has paused all.
      */
     all_paused: boolean;
+};
+
+/**
+ * A rule that would hold the delivery.
+ */
+export type PreviewHold = {
+    /**
+     * Identifier.
+     */
+    id: string;
+    /**
+     * Why, for people.
+     */
+    reason: string;
+    /**
+     * From then on it holds nothing new; null: until it is deleted.
+     */
+    expires_at?: string | null;
+};
+
+/**
+ * A server in a preview.
+ */
+export type PreviewHost = {
+    /**
+     * Its name.
+     */
+    name: string;
+    /**
+     * Of its MX record; null: there is none.
+     */
+    preference?: number | null;
+    /**
+     * Its addresses. The version of IP alternates from attempt to attempt.
+     */
+    addresses: Array<string>;
+};
+
+/**
+ * Limits on recipients in 24 hours, and what was used of them while there were any.
+ */
+export type PreviewLimits = {
+    /**
+     * Recipients; null: no limit.
+     */
+    recipients_per_day?: number | null;
+    /**
+     * Recipients in the last 24 hours.
+     */
+    recipients: number;
+    /**
+     * Recipients that the account has not written to before; null: no limit.
+     */
+    new_recipients_per_day?: number | null;
+    /**
+     * Such recipients in the last 24 hours.
+     */
+    new_recipients: number;
+};
+
+/**
+ * Why an attempt would not get anywhere.
+ */
+export type PreviewProblem = {
+    /**
+     * The delivery would fail; else it would wait for the next attempt.
+     */
+    permanent: boolean;
+    /**
+     * Enhanced status code (RFC 3463).
+     */
+    enhanced_code: string;
+    /**
+     * What is wrong.
+     */
+    detail: string;
+};
+
+/**
+ * A transport in a preview.
+ */
+export type PreviewTransport = {
+    /**
+     * Identifier.
+     */
+    id: string;
+    /**
+     * For people.
+     */
+    name: string;
+    /**
+     * `direct`, `smtp`, `submission`, `submissions` or `fail`.
+     */
+    type: string;
 };
 
 /**
@@ -4009,9 +5023,19 @@ export type QueueBulk = {
      */
     filter: QueueSelection;
     /**
-     * `cancel`, `fail`, `hold`, `release` or `retry`.
+     * `cancel`, `fail`, `hold`, `release`, `retry`, `schedule` or `set_transport`, which needs
+     * `admin:write`.
      */
     action: string;
+    /**
+     * For `schedule`: when the next attempt is due, 60 days ahead at most.
+     */
+    scheduled_at?: string | null;
+    /**
+     * For `set_transport`: the transport that they take whatever the routes say, or null for what
+     * the routes say.
+     */
+    transport_id?: string | null;
     /**
      * Only count what would be changed; false by default.
      */
@@ -4108,6 +5132,20 @@ export type RecipientUnsubscribedEvent = {
 };
 
 /**
+ * A mail that is told of again.
+ */
+export type RedeliveredMail = {
+    /**
+     * The event `mail.received`.
+     */
+    event_id: string;
+    /**
+     * The message as which routes send it on.
+     */
+    forwarded_message_id?: string | null;
+};
+
+/**
  * What a template is to be filled with.
  */
 export type RenderTemplate = {
@@ -4150,6 +5188,82 @@ export type RenderedTemplate = {
  */
 export type Resend = {
     to?: AddressesInput | null;
+};
+
+/**
+ * A rule that chooses a transport for deliveries that match everything it says.
+ */
+export type Route = {
+    /**
+     * Identifier.
+     */
+    id: string;
+    /**
+     * It is in the list of this account.
+     */
+    account_id?: string | null;
+    /**
+     * It is in the list of this domain of senders. Null, as `account_id`: in the list of all.
+     */
+    domain_id?: string | null;
+    /**
+     * Its place in the list: lower ones are asked first, of equal ones the older.
+     */
+    position: number;
+    /**
+     * Domains of the reverse-path; empty: any.
+     */
+    from_domains: Array<string>;
+    /**
+     * Domains of the recipient, with a dot in front also sub-domains; empty: any.
+     */
+    to_domains: Array<string>;
+    /**
+     * Attempts already made, at least.
+     */
+    minimum_attempts: number;
+    /**
+     * The transport that they take.
+     */
+    transport_id: string;
+    /**
+     * For people.
+     */
+    description: string;
+    /**
+     * When it was made.
+     */
+    created_at: string;
+};
+
+/**
+ * Changes of a route (RFC 7396): absent fields stay. It stays in its list.
+ */
+export type RoutePatch = {
+    /**
+     * Its place in the list.
+     */
+    position?: number;
+    /**
+     * Domains of the reverse-path; empty: any.
+     */
+    from_domains?: Array<string>;
+    /**
+     * Domains of the recipient; empty: any.
+     */
+    to_domains?: Array<string>;
+    /**
+     * Attempts already made, at least.
+     */
+    minimum_attempts?: number;
+    /**
+     * The transport that they take.
+     */
+    transport_id?: string;
+    /**
+     * For people, at most 500 characters.
+     */
+    description?: string;
 };
 
 /**
@@ -4196,6 +5310,44 @@ export type SandboxMessage = {
      * When.
      */
     at: string;
+};
+
+/**
+ * A login that got access tokens, until it is revoked or not refreshed for too long.
+ */
+export type Session = {
+    /**
+     * Identifier; `sid` of its access tokens.
+     */
+    id: string;
+    /**
+     * What its tokens may do at most.
+     */
+    scopes: Array<string>;
+    /**
+     * What the client said of itself at the login.
+     */
+    user_agent: string;
+    /**
+     * Where the client was at the login.
+     */
+    remote_address: string;
+    /**
+     * The caller's own.
+     */
+    current: boolean;
+    /**
+     * The login.
+     */
+    created_at: string;
+    /**
+     * When it was last refreshed.
+     */
+    refreshed_at: string;
+    /**
+     * It ends then unless it is refreshed.
+     */
+    expires_at: string;
 };
 
 /**
@@ -4661,6 +5813,165 @@ export type Tls = {
 };
 
 /**
+ * A request for tokens: with `address` and `password`, or with `refresh_token`.
+ */
+export type TokenRequest = {
+    /**
+     * `password` or `refresh_token`.
+     */
+    grant_type: GrantType;
+    /**
+     * An address of the account, for `password`.
+     */
+    address?: string | null;
+    /**
+     * The password of the account, for `password`; app passwords do not do.
+     */
+    password?: string | null;
+    /**
+     * From the last answer, for `refresh_token`.
+     */
+    refresh_token?: string | null;
+    /**
+     * Narrows what the tokens may do; by default all that the login or session may.
+     */
+    scopes?: Array<string> | null;
+};
+
+/**
+ * A token to be revoked.
+ */
+export type TokenRevocation = {
+    /**
+     * A refresh token or an access token.
+     */
+    token: string;
+    /**
+     * Not needed: the tokens differ.
+     */
+    token_type_hint?: string | null;
+};
+
+/**
+ * Tokens. They are shown this once.
+ */
+export type Tokens = {
+    /**
+     * For `Authorization: Bearer`: a JWT.
+     */
+    access_token: string;
+    /**
+     * Always `Bearer`.
+     */
+    token_type: string;
+    /**
+     * The access token holds for so many seconds.
+     */
+    expires_in: number;
+    /**
+     * Gives the next tokens, once.
+     */
+    refresh_token: string;
+    /**
+     * What the access token may do, separated by spaces.
+     */
+    scope: string;
+};
+
+/**
+ * A way out for mail, without its password.
+ */
+export type Transport = {
+    /**
+     * Identifier.
+     */
+    id: string;
+    /**
+     * For people; unique.
+     */
+    name: string;
+    /**
+     * `direct`, `smtp`, `submission`, `submissions` or `fail`.
+     */
+    type: string;
+    /**
+     * The host that takes everything; null: the type has none.
+     */
+    host?: string | null;
+    /**
+     * Its TCP port.
+     */
+    port?: number | null;
+    /**
+     * `required`: STARTTLS with a valid certificate; `opportunistic`: STARTTLS when offered;
+     * `implicit`: TLS from the first octet, with a valid certificate; `never`: no TLS.
+     */
+    tls?: string | null;
+    /**
+     * Login name there.
+     */
+    username?: string | null;
+    /**
+     * Whether there is a password; it is never shown.
+     */
+    has_password: boolean;
+    /**
+     * Of a direct one: `ipv4` or `ipv6` when only that is used; null: both.
+     */
+    ip_version?: string | null;
+    /**
+     * Of one that fails: the SMTP code.
+     */
+    code?: number | null;
+    /**
+     * Of one that fails: what it says.
+     */
+    reply?: string | null;
+    /**
+     * When it was made.
+     */
+    created_at: string;
+};
+
+/**
+ * Changes of a transport (RFC 7396): absent fields stay. Its type never changes: make another.
+ */
+export type TransportPatch = {
+    /**
+     * 1 to 64 letters, digits, dots, underscores and hyphens; unique.
+     */
+    name?: string;
+    /**
+     * Name or address of the host.
+     */
+    host?: string;
+    /**
+     * Its TCP port.
+     */
+    port?: number;
+    /**
+     * `required`, `opportunistic` or `never`.
+     */
+    tls?: string;
+    /**
+     * Login name; null, with that of `password`, for no login.
+     */
+    username?: string | null;
+    /**
+     * For direct: `ipv4` or `ipv6` to use only that; null: both.
+     */
+    ip_version?: string | null;
+    /**
+     * For fail: the SMTP code.
+     */
+    code?: number;
+    /**
+     * For fail: what it says, at most 500 characters.
+     */
+    reply?: string;
+};
+
+/**
  * What the recipient of a message can unsubscribe from.
  */
 export type Unsubscribe = {
@@ -4784,6 +6095,10 @@ export type Webhook = {
      * How calls are signed: `v1` (HMAC-SHA256) or `v1a` (Ed25519).
      */
     signature_scheme: SignatureScheme;
+    /**
+     * What it is sent: `event`, or `message` for the mail that inbound routes post there.
+     */
+    payload: WebhookPayload;
     /**
      * It is called.
      */
@@ -4958,6 +6273,11 @@ export type WebhookPatch = {
      */
     enabled?: boolean;
 };
+
+/**
+ * What an endpoint is sent.
+ */
+export type WebhookPayload = 'event' | 'message';
 
 /**
  * A part of the event log that a webhook endpoint is told again.
@@ -5155,6 +6475,125 @@ export type WebhookTotals = {
      */
     p99_ms?: number | null;
 };
+
+/**
+ * A transport to be made. Which settings it takes depends on its type.
+ */
+export type NewTransportWritable = {
+    /**
+     * 1 to 64 letters, digits, dots, underscores and hyphens; unique.
+     */
+    name: string;
+    /**
+     * `direct`: to the recipient's exchangers; `smtp`, `submission`, `submissions`: to a host on
+     * port 25, 587 or 465; `fail`: everything fails.
+     */
+    type: string;
+    /**
+     * Name or address of the host.
+     */
+    host?: string | null;
+    /**
+     * Its TCP port; that of the type by default.
+     */
+    port?: number | null;
+    /**
+     * `required`, `opportunistic` or `never`; `required` for submission and `opportunistic` for
+     * smtp by default. Always `implicit` for submissions.
+     */
+    tls?: string | null;
+    /**
+     * Login name, with `password`; needs `required` or `implicit`.
+     */
+    username?: string | null;
+    /**
+     * Password; it is stored encrypted and never shown.
+     */
+    password?: string | null;
+    /**
+     * For direct: `ipv4` or `ipv6` to use only that.
+     */
+    ip_version?: string | null;
+    /**
+     * For fail: the SMTP code, 554 by default; 4yz lets the delivery wait.
+     */
+    code?: number | null;
+    /**
+     * For fail: what it says, at most 500 characters.
+     */
+    reply?: string | null;
+};
+
+/**
+ * Changes of a transport (RFC 7396): absent fields stay. Its type never changes: make another.
+ */
+export type TransportPatchWritable = {
+    /**
+     * 1 to 64 letters, digits, dots, underscores and hyphens; unique.
+     */
+    name?: string;
+    /**
+     * Name or address of the host.
+     */
+    host?: string;
+    /**
+     * Its TCP port.
+     */
+    port?: number;
+    /**
+     * `required`, `opportunistic` or `never`.
+     */
+    tls?: string;
+    /**
+     * Login name; null, with that of `password`, for no login.
+     */
+    username?: string | null;
+    /**
+     * Password; it is stored encrypted and never shown.
+     */
+    password?: string | null;
+    /**
+     * For direct: `ipv4` or `ipv6` to use only that; null: both.
+     */
+    ip_version?: string | null;
+    /**
+     * For fail: the SMTP code.
+     */
+    code?: number;
+    /**
+     * For fail: what it says, at most 500 characters.
+     */
+    reply?: string;
+};
+
+export type ShowSigningKeysData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/.well-known/jwks.json';
+};
+
+export type ShowSigningKeysErrors = {
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ShowSigningKeysError = ShowSigningKeysErrors[keyof ShowSigningKeysErrors];
+
+export type ShowSigningKeysResponses = {
+    /**
+     * The keys
+     */
+    200: JwkSet;
+};
+
+export type ShowSigningKeysResponse = ShowSigningKeysResponses[keyof ShowSigningKeysResponses];
 
 export type CheckHealthData = {
     body?: never;
@@ -5915,6 +7354,130 @@ export type ChangePasswordResponses = {
 };
 
 export type ChangePasswordResponse = ChangePasswordResponses[keyof ChangePasswordResponses];
+
+export type ListSessionsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Size of the page, 1 to 200; 50 by default.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` or `prev_cursor` of another page of the same list.
+         */
+        cursor?: string;
+    };
+    url: '/v1/account/sessions';
+};
+
+export type ListSessionsErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListSessionsError = ListSessionsErrors[keyof ListSessionsErrors];
+
+export type ListSessionsResponses = {
+    /**
+     * A page of sessions
+     */
+    200: ListSession;
+};
+
+export type ListSessionsResponse = ListSessionsResponses[keyof ListSessionsResponses];
+
+export type RevokeSessionData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Session
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/account/sessions/{id}';
+};
+
+export type RevokeSessionErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type RevokeSessionError = RevokeSessionErrors[keyof RevokeSessionErrors];
+
+export type RevokeSessionResponses = {
+    /**
+     * It is over
+     */
+    204: void;
+};
+
+export type RevokeSessionResponse = RevokeSessionResponses[keyof RevokeSessionResponses];
 
 export type ListAccountsData = {
     body?: never;
@@ -6826,6 +8389,114 @@ export type ListAuditLogResponses = {
 
 export type ListAuditLogResponse = ListAuditLogResponses[keyof ListAuditLogResponses];
 
+export type RevokeTokenData = {
+    body: TokenRevocation;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/revoke';
+};
+
+export type RevokeTokenErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type RevokeTokenError = RevokeTokenErrors[keyof RevokeTokenErrors];
+
+export type RevokeTokenResponses = {
+    /**
+     * It does not hold any longer, if it did
+     */
+    200: unknown;
+};
+
+export type CreateTokenData = {
+    body: TokenRequest;
+    path?: never;
+    query?: never;
+    url: '/v1/auth/token';
+};
+
+export type CreateTokenErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type CreateTokenError = CreateTokenErrors[keyof CreateTokenErrors];
+
+export type CreateTokenResponses = {
+    /**
+     * Tokens
+     */
+    200: Tokens;
+};
+
+export type CreateTokenResponse = CreateTokenResponses[keyof CreateTokenResponses];
+
 export type ListDeliveriesData = {
     body?: never;
     headers?: {
@@ -7668,6 +9339,538 @@ export type StreamEventsResponses = {
 };
 
 export type StreamEventsResponse = StreamEventsResponses[keyof StreamEventsResponses];
+
+export type GetEventData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Event
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/events/{id}';
+};
+
+export type GetEventErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetEventError = GetEventErrors[keyof GetEventErrors];
+
+export type GetEventResponses = {
+    /**
+     * The event
+     */
+    200: Event;
+};
+
+export type GetEventResponse = GetEventResponses[keyof GetEventResponses];
+
+export type ListInboundRoutesData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/inbound-routes';
+};
+
+export type ListInboundRoutesErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListInboundRoutesError = ListInboundRoutesErrors[keyof ListInboundRoutesErrors];
+
+export type ListInboundRoutesResponses = {
+    /**
+     * All routes
+     */
+    200: ListInboundRoute;
+};
+
+export type ListInboundRoutesResponse = ListInboundRoutesResponses[keyof ListInboundRoutesResponses];
+
+export type CreateInboundRouteData = {
+    body: NewInboundRoute;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/inbound-routes';
+};
+
+export type CreateInboundRouteErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type CreateInboundRouteError = CreateInboundRouteErrors[keyof CreateInboundRouteErrors];
+
+export type CreateInboundRouteResponses = {
+    /**
+     * The route
+     */
+    201: InboundRoute;
+};
+
+export type CreateInboundRouteResponse = CreateInboundRouteResponses[keyof CreateInboundRouteResponses];
+
+export type TestInboundRoutesData = {
+    body: InboundRouteTest;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/inbound-routes/test';
+};
+
+export type TestInboundRoutesErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type TestInboundRoutesError = TestInboundRoutesErrors[keyof TestInboundRoutesErrors];
+
+export type TestInboundRoutesResponses = {
+    /**
+     * What would become of it
+     */
+    200: InboundRouteTestResult;
+};
+
+export type TestInboundRoutesResponse = TestInboundRoutesResponses[keyof TestInboundRoutesResponses];
+
+export type DeleteInboundRouteData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Route
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/inbound-routes/{id}';
+};
+
+export type DeleteInboundRouteErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type DeleteInboundRouteError = DeleteInboundRouteErrors[keyof DeleteInboundRouteErrors];
+
+export type DeleteInboundRouteResponses = {
+    /**
+     * It is gone
+     */
+    204: void;
+};
+
+export type DeleteInboundRouteResponse = DeleteInboundRouteResponses[keyof DeleteInboundRouteResponses];
+
+export type GetInboundRouteData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Route
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/inbound-routes/{id}';
+};
+
+export type GetInboundRouteErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetInboundRouteError = GetInboundRouteErrors[keyof GetInboundRouteErrors];
+
+export type GetInboundRouteResponses = {
+    /**
+     * The route
+     */
+    200: InboundRoute;
+};
+
+export type GetInboundRouteResponse = GetInboundRouteResponses[keyof GetInboundRouteResponses];
+
+export type UpdateInboundRouteData = {
+    body: InboundRoutePatch;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Route
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/inbound-routes/{id}';
+};
+
+export type UpdateInboundRouteErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type UpdateInboundRouteError = UpdateInboundRouteErrors[keyof UpdateInboundRouteErrors];
+
+export type UpdateInboundRouteResponses = {
+    /**
+     * The route as it is now
+     */
+    200: InboundRoute;
+};
+
+export type UpdateInboundRouteResponse = UpdateInboundRouteResponses[keyof UpdateInboundRouteResponses];
+
+export type ParseInboundMessageData = {
+    body: string;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/inbound/parse';
+};
+
+export type ParseInboundMessageErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ParseInboundMessageError = ParseInboundMessageErrors[keyof ParseInboundMessageErrors];
+
+export type ParseInboundMessageResponses = {
+    /**
+     * What it says
+     */
+    200: MailDroppedEventData;
+};
+
+export type ParseInboundMessageResponse = ParseInboundMessageResponses[keyof ParseInboundMessageResponses];
 
 export type ListMailData = {
     body?: never;
@@ -8800,6 +11003,86 @@ export type DownloadMailResponses = {
 
 export type DownloadMailResponse = DownloadMailResponses[keyof DownloadMailResponses];
 
+export type RedeliverMailData = {
+    body: MailRedelivery;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Mail
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/mail/{id}/redeliver';
+};
+
+export type RedeliverMailErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type RedeliverMailError = RedeliverMailErrors[keyof RedeliverMailErrors];
+
+export type RedeliverMailResponses = {
+    /**
+     * It is told of again
+     */
+    202: RedeliveredMail;
+};
+
+export type RedeliverMailResponse = RedeliverMailResponses[keyof RedeliverMailResponses];
+
 export type ReplyToMailData = {
     body: NewReply;
     headers?: {
@@ -9277,9 +11560,23 @@ export type ListMessagesData = {
          */
         from?: string;
         /**
-         * Address of a recipient.
+         * Address of a recipient, in any case.
          */
         to?: string;
+        /**
+         * Domain of a recipient.
+         */
+        domain?: string;
+        /**
+         * Stands in the subject, whatever its case.
+         */
+        subject?: string;
+        /**
+         * An entry of the metadata, such as `metadata[user]=42`; of several, all must be there.
+         */
+        metadata?: {
+            [key: string]: string;
+        };
         /**
          * One of the tags.
          */
@@ -10983,6 +13280,10 @@ export type DeleteHoldData = {
          * The account to act for, `acc_…`: for administrators with `admin:write`.
          */
         'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
     };
     path: {
         /**
@@ -11011,6 +13312,10 @@ export type DeleteHoldErrors = {
      * In conflict with what is there, or in progress.
      */
     409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
     /**
      * Too many requests; see `Retry-After`.
      */
@@ -11092,6 +13397,90 @@ export type GetHoldResponses = {
 
 export type GetHoldResponse = GetHoldResponses[keyof GetHoldResponses];
 
+export type ChangeHoldData = {
+    body: HoldPatch;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Rule
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/queue/holds/{id}';
+};
+
+export type ChangeHoldErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ChangeHoldError = ChangeHoldErrors[keyof ChangeHoldErrors];
+
+export type ChangeHoldResponses = {
+    /**
+     * The rule as it is now
+     */
+    200: Hold;
+};
+
+export type ChangeHoldResponse = ChangeHoldResponses[keyof ChangeHoldResponses];
+
 export type PauseQueueData = {
     body?: never;
     headers?: {
@@ -11153,6 +13542,78 @@ export type PauseQueueResponses = {
 
 export type PauseQueueResponse = PauseQueueResponses[keyof PauseQueueResponses];
 
+export type PreviewDeliveryData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query: {
+        /**
+         * Address of the envelope.
+         */
+        recipient: string;
+        /**
+         * Reverse-path; the null sender by default.
+         */
+        sender?: string;
+        /**
+         * Topic or stream that suppressions are asked about besides those of all mail.
+         */
+        topic?: string;
+        /**
+         * Attempts already made, for routes that ask; 0 by default.
+         */
+        attempts?: number;
+    };
+    url: '/v1/queue/preview';
+};
+
+export type PreviewDeliveryErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type PreviewDeliveryError = PreviewDeliveryErrors[keyof PreviewDeliveryErrors];
+
+export type PreviewDeliveryResponses = {
+    /**
+     * What would become of it
+     */
+    200: DeliveryPreview;
+};
+
+export type PreviewDeliveryResponse = PreviewDeliveryResponses[keyof PreviewDeliveryResponses];
+
 export type ResumeQueueData = {
     body?: never;
     headers?: {
@@ -11213,6 +13674,369 @@ export type ResumeQueueResponses = {
 };
 
 export type ResumeQueueResponse = ResumeQueueResponses[keyof ResumeQueueResponses];
+
+export type ListRoutesData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Those in the list of this account.
+         */
+        account_id?: string;
+        /**
+         * Those in the list of this domain of senders.
+         */
+        domain_id?: string;
+        /**
+         * Those in the list of all.
+         */
+        global?: boolean;
+        /**
+         * Those that lead to this transport.
+         */
+        transport_id?: string;
+        /**
+         * Size of the page, 1 to 200; 50 by default.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` or `prev_cursor` of another page of the same list.
+         */
+        cursor?: string;
+    };
+    url: '/v1/routes';
+};
+
+export type ListRoutesErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListRoutesError = ListRoutesErrors[keyof ListRoutesErrors];
+
+export type ListRoutesResponses = {
+    /**
+     * A page of routes
+     */
+    200: ListRoute;
+};
+
+export type ListRoutesResponse = ListRoutesResponses[keyof ListRoutesResponses];
+
+export type CreateRouteData = {
+    body: NewRoute;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/routes';
+};
+
+export type CreateRouteErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type CreateRouteError = CreateRouteErrors[keyof CreateRouteErrors];
+
+export type CreateRouteResponses = {
+    /**
+     * The route
+     */
+    201: Route;
+};
+
+export type CreateRouteResponse = CreateRouteResponses[keyof CreateRouteResponses];
+
+export type DeleteRouteData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Route
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/routes/{id}';
+};
+
+export type DeleteRouteErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type DeleteRouteError = DeleteRouteErrors[keyof DeleteRouteErrors];
+
+export type DeleteRouteResponses = {
+    /**
+     * It is gone
+     */
+    204: void;
+};
+
+export type DeleteRouteResponse = DeleteRouteResponses[keyof DeleteRouteResponses];
+
+export type GetRouteData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Route
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/routes/{id}';
+};
+
+export type GetRouteErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetRouteError = GetRouteErrors[keyof GetRouteErrors];
+
+export type GetRouteResponses = {
+    /**
+     * The route
+     */
+    200: Route;
+};
+
+export type GetRouteResponse = GetRouteResponses[keyof GetRouteResponses];
+
+export type UpdateRouteData = {
+    body: RoutePatch;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Route
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/routes/{id}';
+};
+
+export type UpdateRouteErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type UpdateRouteError = UpdateRouteErrors[keyof UpdateRouteErrors];
+
+export type UpdateRouteResponses = {
+    /**
+     * The route as it is now
+     */
+    200: Route;
+};
+
+export type UpdateRouteResponse = UpdateRouteResponses[keyof UpdateRouteResponses];
 
 export type ClearSandboxData = {
     body?: never;
@@ -12757,6 +15581,353 @@ export type GetThreadResponses = {
 
 export type GetThreadResponse = GetThreadResponses[keyof GetThreadResponses];
 
+export type ListTransportsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Size of the page, 1 to 200; 50 by default.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` or `prev_cursor` of another page of the same list.
+         */
+        cursor?: string;
+    };
+    url: '/v1/transports';
+};
+
+export type ListTransportsErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListTransportsError = ListTransportsErrors[keyof ListTransportsErrors];
+
+export type ListTransportsResponses = {
+    /**
+     * A page of transports
+     */
+    200: ListTransport;
+};
+
+export type ListTransportsResponse = ListTransportsResponses[keyof ListTransportsResponses];
+
+export type CreateTransportData = {
+    body: NewTransportWritable;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/transports';
+};
+
+export type CreateTransportErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type CreateTransportError = CreateTransportErrors[keyof CreateTransportErrors];
+
+export type CreateTransportResponses = {
+    /**
+     * The transport
+     */
+    201: Transport;
+};
+
+export type CreateTransportResponse = CreateTransportResponses[keyof CreateTransportResponses];
+
+export type DeleteTransportData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Transport
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/transports/{id}';
+};
+
+export type DeleteTransportErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type DeleteTransportError = DeleteTransportErrors[keyof DeleteTransportErrors];
+
+export type DeleteTransportResponses = {
+    /**
+     * It is gone
+     */
+    204: void;
+};
+
+export type DeleteTransportResponse = DeleteTransportResponses[keyof DeleteTransportResponses];
+
+export type GetTransportData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Transport
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/transports/{id}';
+};
+
+export type GetTransportErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetTransportError = GetTransportErrors[keyof GetTransportErrors];
+
+export type GetTransportResponses = {
+    /**
+     * The transport
+     */
+    200: Transport;
+};
+
+export type GetTransportResponse = GetTransportResponses[keyof GetTransportResponses];
+
+export type UpdateTransportData = {
+    body: TransportPatchWritable;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+        /**
+         * `ETag` of what is to be changed: refused with 412 when it has changed since.
+         */
+        'If-Match'?: string;
+    };
+    path: {
+        /**
+         * Transport
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/transports/{id}';
+};
+
+export type UpdateTransportErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * It is not in the state of `If-Match`.
+     */
+    412: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type UpdateTransportError = UpdateTransportErrors[keyof UpdateTransportErrors];
+
+export type UpdateTransportResponses = {
+    /**
+     * The transport as it is now
+     */
+    200: Transport;
+};
+
+export type UpdateTransportResponse = UpdateTransportResponses[keyof UpdateTransportResponses];
+
 export type ListWebhooksData = {
     body?: never;
     headers?: {
@@ -13982,6 +17153,18 @@ export type ShowVersionResponse = ShowVersionResponses[keyof ShowVersionResponse
 /**
  * The event.
  */
+export type OnAccountLimitExceededWebhookPayload = AccountLimitExceededEvent;
+
+export type OnAccountLimitExceededWebhookRequest = {
+    body: OnAccountLimitExceededWebhookPayload;
+    key: 'account.limit_exceeded';
+    path?: never;
+    query?: never;
+};
+
+/**
+ * The event.
+ */
 export type OnDeliveryBouncedWebhookPayload = DeliveryBouncedEvent;
 
 export type OnDeliveryBouncedWebhookRequest = {
@@ -14138,6 +17321,18 @@ export type OnDeliveryUnrecognizedWebhookRequest = {
 /**
  * The event.
  */
+export type OnLoginNewAddressWebhookPayload = LoginNewAddressEvent;
+
+export type OnLoginNewAddressWebhookRequest = {
+    body: OnLoginNewAddressWebhookPayload;
+    key: 'login.new_address';
+    path?: never;
+    query?: never;
+};
+
+/**
+ * The event.
+ */
 export type OnMailCreatedWebhookPayload = MailCreatedEvent;
 
 export type OnMailCreatedWebhookRequest = {
@@ -14155,6 +17350,18 @@ export type OnMailDeletedWebhookPayload = MailDeletedEvent;
 export type OnMailDeletedWebhookRequest = {
     body: OnMailDeletedWebhookPayload;
     key: 'mail.deleted';
+    path?: never;
+    query?: never;
+};
+
+/**
+ * The event.
+ */
+export type OnMailDroppedWebhookPayload = MailDroppedEvent;
+
+export type OnMailDroppedWebhookRequest = {
+    body: OnMailDroppedWebhookPayload;
+    key: 'mail.dropped';
     path?: never;
     query?: never;
 };
@@ -14191,6 +17398,18 @@ export type OnMessageAcceptedWebhookPayload = MessageAcceptedEvent;
 export type OnMessageAcceptedWebhookRequest = {
     body: OnMessageAcceptedWebhookPayload;
     key: 'message.accepted';
+    path?: never;
+    query?: never;
+};
+
+/**
+ * The event.
+ */
+export type OnMessageRejectedWebhookPayload = MessageRejectedEvent;
+
+export type OnMessageRejectedWebhookRequest = {
+    body: OnMessageRejectedWebhookPayload;
+    key: 'message.rejected';
     path?: never;
     query?: never;
 };
