@@ -169,12 +169,16 @@ fn address(settings: &Oidc, claims: &Map<String, Value>) -> Option<Address> {
             return None;
         }
     }
-    if settings.address_claim == "email"
-        && claims.get("email_verified") == Some(&Value::Bool(false))
-    {
+    // At many providers people write what they like into `email`; who says nothing has not looked.
+    if settings.address_claim == "email" && !is_true(claims.get("email_verified")) {
         return None;
     }
     Address::parse(claims.get(&settings.address_claim)?.as_str()?).ok()
+}
+
+/// Some providers write it as text.
+fn is_true(claim: Option<&Value>) -> bool {
+    claim.is_some_and(|claim| *claim == Value::Bool(true) || claim.as_str() == Some("true"))
 }
 
 /// The account that has exactly this address.

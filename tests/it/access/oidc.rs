@@ -60,7 +60,8 @@ impl Issuer {
         let now = app.now().unix_timestamp();
         let mut claims = json!({"iss": self.url(), "aud": ["posthouse", "others"], "sub": "7",
                                 "exp": now + 300, "nbf": now, "iat": now,
-                                "email": "root@example.test", "groups": ["staff", "mail-admins"]});
+                                "email": "root@example.test", "email_verified": true,
+                                "groups": ["staff", "mail-admins"]});
         for (name, value) in changes.as_object().unwrap() {
             claims[name] = value.clone();
             if value.is_null() {
@@ -118,6 +119,8 @@ async fn a_token_of_the_provider_lets_an_administrator_in() {
         json!({"email": "alice@example.test"}),
         json!({"email": "nobody@example.test"}),
         json!({"email": 7}),
+        json!({"email_verified": null}),
+        json!({"email_verified": "false"}),
         json!({"email": null}),
         json!({"email_verified": false}),
         json!({"groups": ["staff"]}),

@@ -70,6 +70,8 @@ async fn deliveries_and_events_tell_what_became_of_it() {
     let events = alice.http.all("/v1/events?types=delivery.*").await;
     assert!(events.iter().all(|event| event["type"].as_str().unwrap().starts_with("delivery.")));
     let all = alice.http.all("/v1/events?limit=1").await;
+    let one = alice.http.get(&format!("/v1/events/{}", all[0]["id"].as_str().unwrap())).await;
+    assert_eq!(one.expect(200).json, all[0]);
     for types in ["message.accepted", "delivery.*,message.*", "*", "mail.*"] {
         let patterns: Vec<String> = types.split(',').map(str::to_owned).collect();
         let mut wanted = all.clone();

@@ -78,6 +78,7 @@ async fn mail_does_not_go_round_in_circles() {
     route(&carol, json!({}), forward(&["alice@example.test"])).await;
     bring(&app, "alice@example.test", &message("Round")).await.expect("250");
     alice.wait_for_mail("Round").await;
+    assert_eq!(events(&alice, "message.accepted").await.len(), 1);
     let received = events(&alice, "mail.received").await.remove(0);
     let skipped = json!([{"action": "forward", "reason": "mail_loop"}]);
     assert_eq!(received["data"]["routing"]["skipped"], skipped);
