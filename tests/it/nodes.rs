@@ -59,6 +59,42 @@ async fn nodes_share_the_queue_and_give_it_back() {
 }
 
 #[tokio::test]
+async fn what_waits_in_a_shard_that_is_kept_for_an_attempt_is_not_forgotten() {
+    let app = App::test().sandbox().start().await;
+    let alice = app.account("alice@example.test").await;
+    let post = async |to: &str, at: Option<String>, count: usize| {
+        let message = json!({"from": alice.address, "to": [to], "subject": "x", "text": "x",
+            "scheduled_at": at});
+        let batch = json!({"messages": vec![message; count]});
+        alice.http.post("/v1/messages/batch", batch).await.expect(200);
+    };
+    // Some in each shard; shards have turns, and the later ones are given away.
+    let at = app.now() + Duration::from_hours(1);
+    post("bob@remote.test", Some(posthouse_core::time::rfc3339(at)), 400).await;
+    post("slow+8s@remote.test", None, 40).await;
+    let second = app.node("second").await;
+    let kept = eventually("the first node gives shards back", async || {
+        let (_, kept) = owners(&app).await.into_iter().find(|(name, _)| name == "test").unwrap();
+        (kept < 256).then_some(kept)
+    })
+    .await;
+    assert!(kept > 128, "nothing was in flight");
+    // Before the next heartbeat: the first node keeps what it has.
+    second.stop().await;
+    eventually("the first node owns everything again", async || {
+        (owners(&app).await == [("test".to_owned(), 256)]).then_some(())
+    })
+    .await;
+    app.advance(Duration::from_hours(1));
+    eventually("all are delivered", async || {
+        let waiting = alice.http.all("/v1/deliveries?status=scheduled").await;
+        waiting.is_empty().then_some(())
+    })
+    .await;
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_lost_node_is_replaced_and_changes_nothing_when_it_is_back() {
     let app = App::test().breakable_postgres().sink("mx.remote.test", Script::new()).start().await;
     let alice = app.account("alice@example.test").await;

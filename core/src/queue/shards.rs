@@ -5,7 +5,7 @@
 //! queue name owner and epoch: a node that was away too long changes nothing.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         RwLock,
         atomic::{AtomicUsize, Ordering},
@@ -46,6 +46,9 @@ struct Owned {
     epochs: HashMap<u8, i64>,
     /// Shards that new messages go to.
     open: Vec<Lease>,
+    /// Shards that are off the schedule and will be given back, as soon as nothing is in flight. Who
+    /// gets them, maybe this node again, loads them.
+    leaving: BTreeSet<u8>,
     renewed: Option<Instant>,
 }
 
@@ -134,8 +137,25 @@ impl Shards {
 
     fn open(&self, leases: &[Lease]) {
         let mut owned = self.write();
-        owned.open = leases.to_vec();
+        let open = leases.iter().filter(|lease| !owned.leaving.contains(&lease.shard));
+        owned.open = open.copied().collect();
         owned.renewed = Some(Instant::now());
+    }
+
+    /// Closes what is more than `share`; gives back what was closed.
+    fn close_surplus(&self, share: usize) -> Vec<u8> {
+        let mut owned = self.write();
+        let surplus: Vec<u8> = owned.open.iter().skip(share).map(|lease| lease.shard).collect();
+        owned.open.truncate(share);
+        owned.leaving.extend(&surplus);
+        surplus
+    }
+
+    /// These shards are not this node's any more.
+    fn gone(&self, shards: &[u8]) {
+        let mut owned = self.write();
+        owned.epochs.retain(|shard, _| !shards.contains(shard));
+        owned.leaving.retain(|shard| !shards.contains(shard));
     }
 }
 
@@ -171,6 +191,7 @@ pub(crate) async fn leave(platform: &Platform) -> Result<()> {
     leases::leave(&mut conn, shards.node()).await?;
     shards.set_epochs(&[]);
     shards.open(&[]);
+    shards.write().leaving.clear();
     Ok(())
 }
 
@@ -235,7 +256,7 @@ fn forget(platform: &Platform, leases: &[Lease]) {
     };
     if !lost.is_empty() {
         platform.queue().scheduler.remove_shards(&lost);
-        platform.queue().shards.write().epochs.retain(|shard, _| !lost.contains(shard));
+        platform.queue().shards.gone(&lost);
     }
 }
 
@@ -275,26 +296,20 @@ async fn give_back(platform: &Platform) -> Result<()> {
     let mut conn = platform.acquire().await?;
     let nodes = usize::try_from(leases::living(&mut conn).await?).unwrap_or(1).max(1);
     let share = SHARDS.div_ceil(nodes);
-    let surplus: Vec<u8> = {
-        let mut owned = shards.write();
-        let surplus: Vec<u8> = owned.open.iter().skip(share).map(|lease| lease.shard).collect();
-        owned.open.truncate(share);
-        surplus
-    };
-    if surplus.is_empty() {
+    if !shards.close_surplus(share).is_empty() {
+        // Orders picked before may still be written; a second is far more than they take.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let leaving: Vec<u8> = shards.read().leaving.iter().copied().collect();
+    if leaving.is_empty() {
         return Ok(());
     }
-    // Orders picked before may still be written; a second is far more than they take.
-    tokio::time::sleep(Duration::from_secs(1)).await;
     let scheduler = &platform.queue().scheduler;
-    scheduler.remove_shards(&surplus);
-    let idle: Vec<i16> = surplus
-        .iter()
-        .filter(|shard| !scheduler.in_flight(**shard))
-        .map(|shard| i16::from(*shard))
-        .collect();
-    leases::release(&mut conn, shards.node(), &idle).await?;
-    shards.write().epochs.retain(|shard, _| !idle.contains(&i16::from(*shard)));
+    scheduler.remove_shards(&leaving);
+    let idle: Vec<u8> = leaving.into_iter().filter(|shard| !scheduler.in_flight(*shard)).collect();
+    let numbers: Vec<i16> = idle.iter().map(|shard| i16::from(*shard)).collect();
+    leases::release(&mut conn, shards.node(), &numbers).await?;
+    shards.gone(&idle);
     tracing::info!(shards = idle.len(), nodes, "gave shards of the queue to other nodes");
     Ok(())
 }
