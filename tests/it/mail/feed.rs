@@ -204,7 +204,13 @@ async fn changes_stream_and_resume() {
     let mut text = String::new();
     let patch = json!({"flags": ["\\Seen"]});
     let state = alice.http.patch(&format!("/v1/mail/{first}"), patch).await.expect(200);
-    let (id, data) = next(&mut live, &mut text).await;
+    let (mut id, mut data) = next(&mut live, &mut text).await;
+    if id != state["modseq"].as_i64() {
+        // Mailboxes are read after mails: who looks while a change commits hears of its mailbox first.
+        assert_eq!(data["mail"]["updated"], json!([]));
+        assert_ne!(data["mailboxes"]["updated"], json!([]));
+        (id, data) = next(&mut live, &mut text).await;
+    }
     assert_eq!((id, &data["mail"]["updated"]), (state["modseq"].as_i64(), &json!([first])));
     drop(live);
     // More than a page while nobody listens; only the last page has an id.
