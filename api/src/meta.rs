@@ -69,7 +69,7 @@ async fn check_health() -> Json<Health> {
 
 /// Check that the server can work
 ///
-/// For readiness probes: 503 while the database is away.
+/// For readiness probes: 503 while the database is away or this node owns no part of the queue.
 #[utoipa::path(get, path = "/readyz", tag = "meta", security(()),
     responses((status = 200, description = "It can work", body = Health)))]
 async fn check_ready(State(state): State<ApiState>) -> ApiResult<Json<Health>> {

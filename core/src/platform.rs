@@ -237,7 +237,7 @@ impl Platform {
             .await
     }
 
-    /// Whether the database answers; for readiness.
+    /// Whether the database answers and messages can be taken; for readiness.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -246,6 +246,7 @@ impl Platform {
             .fetch_one(&self.0.pool)
             .await
             .map_err(Error::unavailable)?;
+        self.0.queue.shards.pick()?;
         Ok(())
     }
 }

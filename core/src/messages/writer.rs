@@ -231,7 +231,7 @@ async fn store_rows(
     store::insert(tx.conn(), rows).await?;
     let node = platform.queue().shards.node();
     if !queue::store::insert(tx.conn(), node, rows).await? {
-        platform.queue().shards.lost();
+        platform.queue().shards.look();
         return Err(Error::unavailable("a shard of the queue has another owner now"));
     }
     Ok(())

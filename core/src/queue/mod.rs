@@ -38,6 +38,7 @@ pub(crate) use entry::{Entry, millis};
 pub(crate) use news::held;
 pub(crate) use scheduler::Scheduler;
 pub(crate) use shards::Shards;
+pub(crate) use store::leases::CHANNEL as NODES;
 pub use wishes::{Action, change_delivery, change_message, schedule_faults, schedule_message};
 pub(crate) use wishes::{CHANNEL, Kick, grant};
 

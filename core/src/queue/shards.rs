@@ -124,8 +124,8 @@ impl Shards {
         self.read().renewed.is_some_and(|at| at.elapsed() < TRUSTED)
     }
 
-    /// Something was fenced off: look at once what is still owned.
-    pub(crate) fn lost(&self) {
+    /// Something was fenced off, or another node wants or leaves shards: look at once.
+    pub(crate) fn look(&self) {
         self.look.notify_one();
     }
 

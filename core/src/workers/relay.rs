@@ -1,7 +1,7 @@
 //! Telling other nodes that accounts have changed, and hearing it from them: one coalesced NOTIFY
 //! every 100 ms, outside of any transaction. Readers that miss one look by themselves a little later.
-//! Changes of suppression lists and of the queue are heard here too; those are told in their
-//! transactions.
+//! Changes of suppression lists, of the queue and of who owns it are heard here too; those are told
+//! in their transactions.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -37,7 +37,7 @@ pub(super) async fn run(platform: Platform, shutdown: CancellationToken) {
 
 async fn relay(platform: &Platform) -> Result<()> {
     let mut listener = PgListener::connect_with(platform.pool()).await?;
-    listener.listen_all([CHANNEL, suppressions::CHANNEL, queue::CHANNEL]).await?;
+    listener.listen_all([CHANNEL, suppressions::CHANNEL, queue::CHANNEL, queue::NODES]).await?;
     platform.queue().suppressions.may_have_missed_some();
     let mut changes = platform.wake().subscribe_local();
     let mut minutes = tokio::time::interval(Duration::from_mins(1));
@@ -87,6 +87,12 @@ fn hear(platform: &Platform, heard: &PgNotification, own: &str) {
     if heard.channel() == queue::CHANNEL {
         platform.queue().holds.kick();
         return platform.queue().wishes.kick();
+    }
+    if heard.channel() == queue::NODES {
+        if heard.payload() != own {
+            platform.queue().shards.look();
+        }
+        return;
     }
     if heard.channel() == suppressions::CHANNEL {
         return match heard.payload().parse() {

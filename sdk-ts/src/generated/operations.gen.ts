@@ -1413,7 +1413,7 @@ export class MetaResource extends Resource {
   /**
    * Check that the server can work
    *
-   * For readiness probes: 503 while the database is away.
+   * For readiness probes: 503 while the database is away or this node owns no part of the queue.
    */
   checkReady(options?: RequestOptions): Promise<t.Health> {
     return this.api.call<t.Health>({ method: 'GET', path: '/readyz' }, options);

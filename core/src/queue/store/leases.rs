@@ -6,6 +6,14 @@ use uuid::Uuid;
 
 use crate::{error::Result, queue::shards::Lease};
 
+/// Told when shards are wanted or free, with the node that says so: others look at once.
+pub(crate) const CHANNEL: &str = "posthouse_nodes";
+
+async fn tell(conn: &mut PgConnection, node: Uuid) -> Result<()> {
+    sqlx::query!("SELECT pg_notify($1, $2)", CHANNEL, node.to_string()).fetch_one(conn).await?;
+    Ok(())
+}
+
 /// Makes `node` known; one of the same name that was there before is dead.
 pub(in crate::queue) async fn join(
     conn: &mut PgConnection,
@@ -28,9 +36,9 @@ pub(in crate::queue) async fn join(
         name,
         now
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    tell(conn, node).await
 }
 
 /// Renews the lease; false: the node is not known any more.
@@ -117,9 +125,9 @@ pub(in crate::queue) async fn release(
         node,
         shards
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    tell(conn, node).await
 }
 
 /// Gives all shards of `node` to nobody and forgets it.
@@ -129,7 +137,7 @@ pub(in crate::queue) async fn leave(conn: &mut PgConnection, node: Uuid) -> Resu
          UPDATE queue_shards SET owner = NULL, epoch = epoch + 1 WHERE owner = $1",
         node
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    tell(conn, node).await
 }

@@ -1,6 +1,6 @@
 //! SQL of the queue: touched by primary key only.
 
-pub(super) mod leases;
+pub(in crate::queue) mod leases;
 mod views;
 
 use std::sync::{Arc, OnceLock};
