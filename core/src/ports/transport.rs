@@ -42,6 +42,8 @@ pub struct Job {
     pub message: Content,
     /// Attempts already made for these recipients; alternates the address family (C6).
     pub attempt: u16,
+    /// What the sender wants of TLS, before what the receiving side publishes.
+    pub require_tls: RequireTls,
     /// Address used by the last attempt, tried again when its family comes up again (greylisting).
     pub last_address: Option<IpAddr>,
 }
@@ -70,6 +72,18 @@ impl Content {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// What the sender of a message wants of TLS (RFC 8689, E10, E11).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum RequireTls {
+    /// As the receiving side publishes.
+    #[default]
+    Default,
+    /// REQUIRETLS: only to hosts that prove who they are and pass the wish on.
+    Yes,
+    /// `TLS-Required: No`: rather delivered without protection than not at all.
+    No,
 }
 
 /// Where to connect and how to protect it.
@@ -112,6 +126,50 @@ pub struct Host {
     pub preference: Option<u16>,
     /// IPv4 and IPv6 addresses, at least one.
     pub addresses: Vec<IpAddr>,
+    /// What the receiving side publishes about it.
+    pub security: Security,
+}
+
+/// What a host has to prove because the receiving side says so in DNS or in a policy, more than
+/// [`Hop::tls`] asks for. All of it holds at once; a message with [`RequireTls::No`] passes over it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Security {
+    /// Not to be used at all, and why: not in the MTA-STS policy (RFC 8461 §4.1), or its TLSA
+    /// records could not be looked up (RFC 7672 §2.1.2).
+    pub barred: Option<Arc<Reply>>,
+    /// A certificate that verifies for the host name (MTA-STS, mode `enforce`).
+    pub pkix: bool,
+    /// TLS as its TLSA records say (RFC 7672).
+    pub dane: Option<Arc<Dane>>,
+}
+
+impl Security {
+    /// Whether plain text will not do.
+    pub const fn needs_tls(&self) -> bool {
+        self.pkix || self.dane.is_some()
+    }
+}
+
+/// The TLSA records of a host, found with DNSSEC.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Dane {
+    /// Those that can be used (RFC 7672 §3.1.3). None: TLS is a must, its certificate any.
+    pub records: Vec<Tlsa>,
+    /// Names, one of which the certificate has to be for with DANE-TA(2) (RFC 7672 §3.2.2).
+    pub names: Vec<Arc<str>>,
+}
+
+/// A TLSA record (RFC 6698 §2.1).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Tlsa {
+    /// Certificate usage: 2 is DANE-TA, 3 is DANE-EE.
+    pub usage: u8,
+    /// 0: the whole certificate, 1: its public key.
+    pub selector: u8,
+    /// 0: the octets themselves, 1: their SHA-256, 2: their SHA-512.
+    pub matching: u8,
+    /// Certificate association data.
+    pub data: Vec<u8>,
 }
 
 /// How a connection is protected.
@@ -198,7 +256,7 @@ impl Outcome {
 }
 
 /// The reply of the other server, or what stands for it when there was none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reply {
     /// Three-digit code; `None` when no server replied (connection refused, time-out, DNS).
     pub code: Option<u16>,

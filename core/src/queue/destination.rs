@@ -10,7 +10,7 @@ use crate::{
     platform::Platform,
     ports::{
         DnsError, Mx,
-        transport::{Hop, Host, IpVersion, Tls},
+        transport::{Hop, Host, IpVersion, Security, Tls},
     },
     routing::Way,
 };
@@ -142,7 +142,12 @@ async fn through(platform: &Platform, relay: &SmartHost) -> Found {
         })?,
     };
     Ok(Arc::new(Hop {
-        hosts: vec![Host { name: relay.host.as_str().into(), preference: None, addresses }],
+        hosts: vec![Host {
+            name: relay.host.as_str().into(),
+            preference: None,
+            addresses,
+            security: Security::default(),
+        }],
         port: relay.port,
         tls: relay.tls,
         credentials: relay.credentials.clone(),
@@ -216,7 +221,12 @@ async fn hosts(
     for (record, addresses) in futures_util::future::join_all(lookups).await {
         let Mx { preference, exchange: name } = record;
         match addresses {
-            Ok(addresses) => hosts.push(Host { name, preference: Some(preference), addresses }),
+            Ok(addresses) => hosts.push(Host {
+                name,
+                preference: Some(preference),
+                addresses,
+                security: Security::default(),
+            }),
             Err(error @ DnsError::Temporary(_)) => {
                 temporary = Some(Unroutable::temporary(format!("{name}: {error}")));
             }

@@ -67,7 +67,7 @@ impl<'a> Attempt<'a> {
 
     /// Tries the newest waiting connection. When that proves dead, it never happened.
     async fn reuse(&mut self) -> Reused<'a> {
-        let (job, key) = (self.job, Key::new(&self.job.hop));
+        let (job, key) = (self.job, Key::new(self.job));
         let taken = self.outbound.shared.pool.take(&key, |address| route::suits(job, address));
         let Some(mut connection) = taken else {
             return Reused::Nothing;
@@ -112,7 +112,7 @@ impl<'a> Attempt<'a> {
                 continue;
             }
             for address in route::addresses(job, host) {
-                match self.address(Target { hop: &job.hop, host, address }).await {
+                match self.address(Target::new(job, host, address)).await {
                     Next::Stop => return,
                     Next::Host => break,
                     Next::Address => {}
@@ -149,7 +149,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn finish(&self, connection: Connection) {
-        self.outbound.give_back(Key::new(&self.job.hop), connection);
+        self.outbound.give_back(Key::new(self.job), connection);
     }
 
     /// Notes what a host said and tells where to go on.

@@ -10,29 +10,40 @@ use std::{
     time::Duration,
 };
 
-use posthouse_core::ports::transport::{Credentials, Hop, IpVersion, Tls};
+use posthouse_core::ports::transport::{
+    Credentials, Host, IpVersion, Job, RequireTls, Security, Tls,
+};
 use tokio::time::Instant;
 
 use super::connection::Connection;
 
-/// What must be equal for a connection to serve another job: the set of hosts, whatever their
-/// order, the port, the TLS policy, the credentials and the version of IP.
+/// What must be equal for a connection to serve another job: the set of hosts with what they have to
+/// prove, whatever their order, the port, the TLS policy, the credentials and the version of IP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    hosts: Vec<Arc<str>>,
+    hosts: Vec<(Arc<str>, Security)>,
     port: u16,
     tls: Tls,
+    require_tls: RequireTls,
     credentials: Option<Credentials>,
     ip: Option<IpVersion>,
 }
 
 impl Key {
-    /// The key of a hop.
-    pub(super) fn new(hop: &Hop) -> Self {
-        let mut hosts: Vec<_> = hop.hosts.iter().map(|host| host.name.clone()).collect();
-        hosts.sort_unstable();
-        let credentials = hop.credentials.clone();
-        Self { hosts, port: hop.port, tls: hop.tls, credentials, ip: hop.ip }
+    /// The key of a job.
+    pub(super) fn new(job: &Job) -> Self {
+        let hop = &*job.hop;
+        let of = |host: &Host| (host.name.clone(), host.security.clone());
+        let mut hosts: Vec<_> = hop.hosts.iter().map(of).collect();
+        hosts.sort_unstable_by(|(name, _), (other, _)| name.cmp(other));
+        Self {
+            hosts,
+            port: hop.port,
+            tls: hop.tls,
+            require_tls: job.require_tls,
+            credentials: hop.credentials.clone(),
+            ip: hop.ip,
+        }
     }
 }
 

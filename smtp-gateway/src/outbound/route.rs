@@ -63,13 +63,18 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use posthouse_core::ports::transport::{Content, Hop, Tls};
+    use posthouse_core::ports::transport::{Content, Hop, RequireTls, Security, Tls};
 
     use super::*;
 
     fn job(attempt: u16, last: Option<&str>, addresses: &[&str]) -> Job {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        let host = Host { name: "mx.example".into(), preference: None, addresses };
+        let host = Host {
+            name: "mx.example".into(),
+            preference: None,
+            addresses,
+            security: Security::default(),
+        };
         let hop = Hop { hosts: vec![host], port: 25, tls: Tls::Never, credentials: None, ip: None };
         let (prefix, body) = (Bytes::new(), Bytes::new().into());
         Job {
@@ -79,6 +84,7 @@ mod tests {
             recipients: vec![],
             message: Content { prefix, body, smtputf8: false, eight_bit: false },
             attempt,
+            require_tls: RequireTls::Default,
             last_address: last.map(|address| address.parse().unwrap()),
         }
     }

@@ -5,7 +5,9 @@
 
 use std::{io, net::IpAddr, sync::Arc};
 
-use posthouse_core::ports::transport::{Hop, Host, Peer, Reply, Tls, TlsInfo};
+use posthouse_core::ports::transport::{
+    Hop, Host, Job, Peer, Reply, RequireTls, Security, Tls, TlsInfo,
+};
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
@@ -42,9 +44,35 @@ pub(super) struct Target<'a> {
     pub(super) hop: &'a Hop,
     pub(super) host: &'a Host,
     pub(super) address: IpAddr,
+    /// What the host has to prove to the sender of this message.
+    pub(super) security: &'a Security,
 }
 
-impl Target<'_> {
+/// `TLS-Required: No` asks for nothing.
+static NOTHING: Security = Security { barred: None, pkix: false, dane: None };
+
+impl<'a> Target<'a> {
+    /// For a job.
+    pub(super) fn new(job: &'a Job, host: &'a Host, address: IpAddr) -> Self {
+        let passes_over = job.require_tls == RequireTls::No;
+        let security = if passes_over { &NOTHING } else { &host.security };
+        Self { hop: &job.hop, host, address, security }
+    }
+
+    /// The certificate has to verify for the host name.
+    const fn needs_pkix(&self) -> bool {
+        self.security.pkix || matches!(self.hop.tls, Tls::Required | Tls::Implicit)
+    }
+
+    const fn start_tls(&self) -> StartTls {
+        match self.hop.tls {
+            Tls::Required => StartTls::Always,
+            Tls::Opportunistic if self.security.needs_tls() => StartTls::Always,
+            Tls::Opportunistic => StartTls::WhenOffered,
+            Tls::Implicit | Tls::Never => StartTls::Never,
+        }
+    }
+
     /// The peer as far as it is known before a connection.
     pub(super) fn peer(&self) -> Peer {
         Peer {
@@ -81,11 +109,10 @@ pub(super) async fn open(
     target: Target<'_>,
     deadline: Instant,
 ) -> Result<Connection, Fault> {
-    let wish = match target.hop.tls {
-        Tls::Opportunistic => StartTls::WhenOffered,
-        Tls::Required => StartTls::Always,
-        Tls::Implicit | Tls::Never => StartTls::Never,
-    };
+    if let Some(reply) = &target.security.barred {
+        return Err(Fault::Temporary(Reply::clone(reply)));
+    }
+    let wish = target.start_tls();
     match Box::pin(attempt(env, target, deadline, wish)).await {
         Ok(connection) => Ok(connection),
         Err(Refusal::Fault(fault)) => Err(fault),
@@ -163,10 +190,7 @@ async fn handshake(
     tcp: TcpStream,
     deadline: Instant,
 ) -> Result<(Box<TlsStream<TcpStream>>, TlsInfo), Error> {
-    let assurance = match target.hop.tls {
-        Tls::Opportunistic | Tls::Never => Assurance::Any,
-        Tls::Required | Tls::Implicit => Assurance::Verified,
-    };
+    let assurance = if target.needs_pkix() { Assurance::Verified } else { Assurance::Any };
     let limit = left(Stage::Handshake, deadline)?.min(env.timeouts.connect);
     let connecting = env.tls.connect(tcp, (&target.host.name, target.address), assurance);
     let Ok(made) = timeout(limit, Box::pin(connecting)).await else {
@@ -202,7 +226,7 @@ async fn start_tls(
     mut connection: Connection,
     deadline: Instant,
 ) -> Result<Connection, Refusal> {
-    let required = target.hop.tls == Tls::Required;
+    let required = target.start_tls() == StartTls::Always;
     if !connection.capabilities.offers(Extension::StartTls) {
         if required {
             let text = format!("{}: TLS is required, but the server has none", target.host.name);

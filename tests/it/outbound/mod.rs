@@ -12,7 +12,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use posthouse_core::ports::transport::{
-    Content, Hop, Host, Job, Outcome, Report, Tls, Transport as _,
+    Content, Hop, Host, Job, Outcome, Report, RequireTls, Security, Tls, Transport as _,
 };
 use posthouse_smtp_gateway::outbound::{Outbound, OutboundConfig};
 use posthouse_tests::sink::Sink;
@@ -43,7 +43,8 @@ fn job(sink: &Sink, recipients: &[&str]) -> Job {
 }
 
 fn host(name: &str, sink: &Sink) -> Host {
-    Host { name: name.into(), preference: None, addresses: vec![sink.addr().ip()] }
+    let addresses = vec![sink.addr().ip()];
+    Host { name: name.into(), preference: None, addresses, security: Security::default() }
 }
 
 fn job_to(hosts: Vec<Host>, port: u16, recipients: &[&str]) -> Job {
@@ -54,6 +55,7 @@ fn job_to(hosts: Vec<Host>, port: u16, recipients: &[&str]) -> Job {
         recipients: recipients.iter().map(|address| Arc::from(*address)).collect(),
         message: content(MESSAGE),
         attempt: 0,
+        require_tls: RequireTls::Default,
         last_address: None,
     }
 }
@@ -65,6 +67,11 @@ fn content(body: &str) -> Content {
         smtputf8: false,
         eight_bit: !body.is_ascii(),
     }
+}
+
+/// Changes what the hosts of a job have to prove.
+fn with_security(job: Job, change: impl Fn(&mut Security)) -> Job {
+    with_hop(job, |hop| hop.hosts.iter_mut().for_each(|host| change(&mut host.security)))
 }
 
 /// Changes the hop of a job.

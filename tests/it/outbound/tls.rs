@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use posthouse_core::ports::transport::{Credentials, Report, Tls, Transport as _};
+use posthouse_core::ports::transport::{
+    Credentials, Reply, Report, RequireTls, Tls, Transport as _,
+};
 use posthouse_smtp_gateway::outbound::Outbound;
 use posthouse_tests::sink::{Script, Sink};
 use rustls::{RootCertStore, ServerConfig, pki_types::PrivatePkcs8KeyDer};
 
-use super::{config, job, results, with_hop};
+use super::{config, job, results, with_hop, with_security};
 
 /// A server configuration for `mx.test`, and roots that trust it.
 fn certificate() -> (Arc<ServerConfig>, Arc<RootCertStore>) {
@@ -141,6 +143,45 @@ async fn required_tls_is_never_given_up() {
     let report = deliver(&sink, Tls::Required, roots.clone()).await;
     assert_eq!(results(&report), ["+250 2.0.0"]);
     assert_eq!(verification(&report), Some("pkix"));
+}
+
+#[tokio::test]
+async fn a_policy_of_the_receiving_side_is_never_given_up() {
+    let (server, roots) = certificate();
+    let wants_pkix = |sink: &Sink| with_security(job(sink, &["a@b.example"]), |it| it.pkix = true);
+    let trusting = [
+        (Script::new(), "~local 4.7.4"),
+        (Script::new().broken_starttls(), "~local 4.7.5"),
+        (Script::new().starttls(server.clone()), "+250 2.0.0"),
+    ];
+    for (script, expected) in trusting {
+        let sink = Sink::start(script);
+        let report = client_with(roots.clone()).deliver(wants_pkix(&sink)).await;
+        assert_eq!(results(&report), [expected]);
+    }
+    let sink = Sink::start(Script::new().starttls(server));
+    let client = client_with(no_roots());
+    let report = client.deliver(wants_pkix(&sink)).await;
+    assert_eq!((results(&report), sink.count()), (vec!["~local 4.7.5".to_owned()], 0));
+    // TLS-Required: No passes over it (RFC 8689 §4.3); its connection is not for others.
+    let mut no = wants_pkix(&sink);
+    no.require_tls = RequireTls::No;
+    assert_eq!(results(&client.deliver(no).await), ["+250 2.0.0"]);
+    assert_eq!(results(&client.deliver(wants_pkix(&sink)).await), ["~local 4.7.5"]);
+}
+
+#[tokio::test]
+async fn a_barred_host_is_not_connected_to() {
+    let sink = Sink::start(Script::new());
+    let barred = Arc::new(Reply::local("4.7.5", "not in the policy"));
+    let mut job = with_security(job(&sink, &["a@b.example"]), |security| {
+        security.barred = Some(barred.clone());
+    });
+    let client = client_with(no_roots());
+    assert_eq!(results(&client.deliver(job.clone()).await), ["~local 4.7.5"]);
+    assert_eq!(sink.connections(), 0);
+    job.require_tls = RequireTls::No;
+    assert_eq!(results(&client.deliver(job).await), ["+250 2.0.0"]);
 }
 
 #[tokio::test]
