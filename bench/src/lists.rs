@@ -193,7 +193,9 @@ async fn measure(api: &mut Connection, sender: &Sender, kinds: &[Kind], size: Si
             let (status, body) = api.call(Method::GET, &path, &sender.key, Bytes::new()).await?;
             latencies.record(started.elapsed());
             let page: Value = serde_json::from_slice(&body)?;
-            let items = page.get("data").and_then(Value::as_array).map_or(0, Vec::len);
+            // A feed of changes has another shape than lists.
+            let data = page.get("data").or_else(|| page.pointer("/mail/created"));
+            let items = data.and_then(Value::as_array).map_or(0, Vec::len);
             let least = if size.messages == Size::FULL.messages { kind.items } else { 0 };
             if status != StatusCode::OK || items < least {
                 bail!("GET {path} answered {status} with {items} items");

@@ -86,14 +86,14 @@ impl QueueSelection {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = QueueBulk, example = json!({
-    "filter": {"recipient_domain": "example.net"}, "action": "retry", "dry_run": true,
+    "filter": {"recipient_domain": "example.net"}, "action": "retry_now", "dry_run": true,
 }))]
 pub(crate) struct QueueBulkBody {
     /// Which deliveries; an empty object for all of the account.
     #[schema(value_type = QueueSelection)]
     filter: Object<QueueSelection>,
-    /// `cancel`, `fail`, `hold`, `release`, `retry`, `schedule` or `set_transport`, which needs
-    /// `admin:write`.
+    /// `cancel`, `fail`, `hold`, `release`, `retry_now`, `schedule` or `set_transport`, which
+    /// needs `admin:write`.
     action: String,
     /// For `schedule`: when the next attempt is due, 60 days ahead at most.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -160,11 +160,13 @@ fn read_action(
         ("set_transport", _, None) => {
             fault("/transport_id", "required", "say which transport, or null for none");
         }
+        ("retry_now", ..) => return BulkAction::Change(Action::Retry),
+        ("cancel", ..) => return BulkAction::Change(Action::Cancel),
+        ("fail", ..) => return BulkAction::Change(Action::Fail),
+        ("hold", ..) => return BulkAction::Change(Action::Hold),
+        ("release", ..) => return BulkAction::Change(Action::Release),
         _ => {
-            if let Ok(action) = name.parse() {
-                return BulkAction::Change(action);
-            }
-            let detail = "expected one of cancel, fail, hold, release, retry, schedule and \
+            let detail = "expected one of cancel, fail, hold, release, retry_now, schedule and \
                           set_transport";
             fault("/action", "invalid_value", detail);
         }

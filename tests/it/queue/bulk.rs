@@ -58,6 +58,25 @@ async fn a_filter_says_what_is_changed() {
 }
 
 #[tokio::test]
+async fn each_action_does_to_many_what_it_does_to_one() {
+    let app = App::test().sink(REMOTE, Script::new()).start().await;
+    let alice = app.account("alice@example.test").await;
+    let goes = scheduled(&app, &alice, &["a@remote.test"], 1).await;
+    let actions = [("hold", "on_hold"), ("release", "scheduled"), ("retry_now", "delivered")];
+    for (action, status) in actions {
+        let body = json!({"filter": {}, "action": action});
+        assert_eq!(alice.http.post(BULK, body).await.expect(200)["matched"], 1, "{action}");
+        alice.wait_for_status(&goes, status).await;
+    }
+    let fails = scheduled(&app, &alice, &["b@remote.test"], 1).await;
+    let body = json!({"filter": {}, "action": "fail"});
+    assert_eq!(alice.http.post(BULK, body).await.expect(200)["matched"], 1);
+    alice.wait_for_status(&fails, "failed").await;
+    assert_eq!(app.sink(REMOTE).count(), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn many_are_put_off_whatever_was_attempted() {
     let script = Script::new().reply(Stage::Rcpt, "451 4.7.1 Greylisted");
     let app = App::test().sink(REMOTE, script).start().await;

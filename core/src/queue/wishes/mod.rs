@@ -9,7 +9,7 @@ mod ask;
 pub(crate) mod grant;
 mod store;
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, time::Duration};
 
 pub use ask::{change_delivery, change_message, schedule_faults, schedule_message};
 pub(super) use store::{START, Selection, Wish, step, tell};
@@ -65,15 +65,6 @@ impl Action {
             Self::Release => matches!(status, "scheduled" | "queued" | "deferred"),
             Self::Retry => false,
         }
-    }
-}
-
-impl FromStr for Action {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let all = [Self::Cancel, Self::Fail, Self::Hold, Self::Release, Self::Retry];
-        all.into_iter().find(|action| action.as_str() == text).ok_or(())
     }
 }
 
