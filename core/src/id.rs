@@ -85,6 +85,8 @@ kinds! {
     Transport = "trn";
     /// A rule that chooses a transport.
     Route = "rte";
+    /// A file that messages attach.
+    Upload = "upl";
 }
 
 /// Identifier of a `K`.

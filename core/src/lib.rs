@@ -47,6 +47,7 @@ pub mod threads;
 pub mod time;
 pub mod tokens;
 pub mod trace;
+pub mod uploads;
 pub mod vault;
 pub mod version;
 mod wake;

@@ -308,6 +308,7 @@ impl Asks {
             recipients,
             content: Content::Raw(data),
             template: None,
+            uploads: Vec::new(),
             options,
         };
         let submitted = messages::submit(&self.cx()?, new).await?;

@@ -37,6 +37,7 @@ mod template_shapes;
 mod templates;
 mod threads;
 mod transports;
+mod uploads;
 mod webhook_calls;
 mod webhook_docs;
 mod webhook_examples;
@@ -57,6 +58,7 @@ use crate::state::ApiState;
 pub(crate) fn router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(messages::router())
+        .merge(uploads::router())
         .merge(deliveries::router())
         .merge(events::router())
         .merge(webhooks::router())

@@ -94,6 +94,16 @@ pub struct File {
 }
 
 impl File {
+    /// What is wrong with its name, its type and its content id; pointers begin at the file.
+    pub fn faults(&self) -> Vec<Fault> {
+        check::file_faults(self)
+    }
+
+    /// Its type as far as its octets and its name tell.
+    pub fn sniffed_type(&self) -> &'static str {
+        sniff::content_type(self.filename.as_deref(), &self.content)
+    }
+
     /// Whether the file belongs beside the HTML (RFC 2387) rather than among the attachments.
     pub fn is_inline(&self) -> bool {
         self.disposition == Disposition::Inline || self.content_id.is_some()

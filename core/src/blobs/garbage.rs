@@ -33,7 +33,9 @@ async fn mark(conn: &mut PgConnection, now: OffsetDateTime) -> Result<()> {
            AND NOT EXISTS (SELECT 1 FROM mail_contents AS c
              WHERE c.account_id = b.account_id AND c.blob_hash = b.hash)
            AND NOT EXISTS (SELECT 1 FROM inbound_posts AS p
-             WHERE p.account_id = b.account_id AND p.blob_hash = b.hash)",
+             WHERE p.account_id = b.account_id AND p.blob_hash = b.hash)
+           AND NOT EXISTS (SELECT 1 FROM uploads AS u
+             WHERE u.account_id = b.account_id AND u.blob_hash = b.hash)",
         now,
         now - GRACE
     )
@@ -53,6 +55,8 @@ async fn sweep(conn: &mut PgConnection, before: OffsetDateTime) -> Result<Vec<St
              WHERE c.account_id = b.account_id AND c.blob_hash = b.hash)
            AND NOT EXISTS (SELECT 1 FROM inbound_posts AS p
              WHERE p.account_id = b.account_id AND p.blob_hash = b.hash)
+           AND NOT EXISTS (SELECT 1 FROM uploads AS u
+             WHERE u.account_id = b.account_id AND u.blob_hash = b.hash)
          RETURNING object",
         before
     )

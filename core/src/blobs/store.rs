@@ -1,7 +1,8 @@
 //! SQL of blobs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use bytes::Bytes;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -71,6 +72,60 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+/// Removes the object of a blob that was prepared and that no row has: the content was here already,
+/// or it was refused.
+///
+/// # Errors
+/// `Unavailable`.
+pub(crate) async fn remove_unused(platform: &Platform, blob: &NewBlob) -> Result<()> {
+    let Place::Object(object) = &blob.place else { return Ok(()) };
+    let mut conn = platform.acquire().await?;
+    let is_used = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM blobs
+             WHERE account_id = $1 AND hash = $2 AND object = $3) AS "is_used!""#,
+        blob.account.uuid(),
+        blob.hash.as_slice(),
+        object
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    drop(conn);
+    if is_used { Ok(()) } else { platform.blobs().remove(object).await }
+}
+
+/// Reads blobs of `account` as a whole: for who has the memory for them.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) async fn read_many(
+    platform: &Platform,
+    account: Id<Account>,
+    hashes: &[&[u8]],
+) -> Result<HashMap<Vec<u8>, Bytes>> {
+    let mut conn = platform.acquire().await?;
+    let rows = sqlx::query!(
+        "SELECT hash, size_bytes, compression, data, object FROM blobs
+         WHERE account_id = $1 AND hash = ANY($2)",
+        account.uuid(),
+        hashes as &[&[u8]]
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    drop(conn);
+    let blobs = platform.blobs();
+    let mut contents = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let (size_bytes, compression) = (row.size_bytes, row.compression);
+        let found = BlobRow { size_bytes, compression, data: row.data, object: row.object };
+        let content = blobs.open(&blobs.stored(&row.hash, found)?).await?.bytes().await?;
+        contents.insert(row.hash, content);
+    }
+    match hashes.iter().find(|hash| !contents.contains_key(**hash)) {
+        Some(hash) => Err(missing(hash)),
+        None => Ok(contents),
+    }
+}
+
 /// Opens a blob of `account`.
 ///
 /// # Errors
@@ -88,10 +143,14 @@ pub(crate) async fn open(platform: &Platform, account: Id<Account>, hash: &[u8])
     .await?;
     drop(conn);
     let Some(row) = row else {
-        metrics::counter!("posthouse_blobs_missing_total").increment(1);
-        tracing::error!(blob.hash = hex::encode(hash), "stored message content is missing");
-        return Err(Error::internal("the stored content of this message is missing"));
+        return Err(missing(hash));
     };
     let blobs = platform.blobs();
     blobs.open(&blobs.stored(hash, row)?).await
+}
+
+fn missing(hash: &[u8]) -> Error {
+    metrics::counter!("posthouse_blobs_missing_total").increment(1);
+    tracing::error!(blob.hash = hex::encode(hash), "stored message content is missing");
+    Error::internal("the stored content of this message is missing")
 }

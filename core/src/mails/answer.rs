@@ -25,6 +25,7 @@ use crate::{
     messages::{self, Content, NewMessage, Options, Submission},
     scope::Scope,
     spool::Arrived,
+    uploads::{Attached, Place},
 };
 
 /// A forwarded mail is in memory as it came, decoded, and composed.
@@ -70,6 +71,8 @@ pub struct NewAnswer {
     pub quote: bool,
     /// Further files.
     pub attachments: Vec<File>,
+    /// Uploads whose octets these files have.
+    pub uploads: Vec<Attached>,
     /// How to send.
     pub options: Options,
 }
@@ -150,15 +153,28 @@ fn faults(new: &NewAnswer) -> Result<()> {
 }
 
 /// What the caller says wins over what follows from the mail.
-fn message(new: NewAnswer, mut draft: Draft) -> NewMessage {
+fn message(mut new: NewAnswer, mut draft: Draft) -> NewMessage {
     draft.to = new.to.unwrap_or(draft.to);
     draft.cc = new.cc.unwrap_or(draft.cc);
     draft.subject = new.subject.unwrap_or(draft.subject);
+    // Behind the files of the mail.
+    for upload in &mut new.uploads {
+        if let Place::Attachment(at) = &mut upload.place {
+            *at += draft.attachments.len();
+        }
+    }
     draft.attachments.extend(new.attachments);
     let everybody = draft.to.iter().chain(&draft.cc).chain(&new.bcc);
     let recipients = everybody.map(|named| named.address.clone()).collect();
     let content = Content::Composed(Box::new(draft));
-    NewMessage { mail_from: None, recipients, content, template: None, options: new.options }
+    NewMessage {
+        mail_from: None,
+        recipients,
+        content,
+        template: None,
+        uploads: new.uploads,
+        options: new.options,
+    }
 }
 
 /// Text and HTML of an answer.

@@ -102,7 +102,8 @@ pub async fn submit_batch(
         Begin::Replayed(done) => return Ok(done),
         Begin::Fresh(slot) => slot,
     };
-    let known = Known::load(cx, messages.iter().flatten()).await?;
+    let mut known = Known::load(cx, messages.iter().flatten()).await?;
+    let _memory = known.take_memory();
     let items = work_on_all(cx, messages, known).await?;
     let mut outcomes = Vec::with_capacity(items.len());
     let mut group = Vec::new();

@@ -31,6 +31,7 @@ pub use submit::{Rehearsal, check_recipient, check_sender, rehearse, submit};
 use crate::{
     id::{self, Delivery, Id},
     templates::TemplateUse,
+    uploads::Attached,
 };
 
 /// Most recipients of one message.
@@ -50,6 +51,8 @@ pub struct NewMessage {
     pub content: Content,
     /// Gives subject, text and HTML of what is composed.
     pub template: Option<TemplateUse>,
+    /// Uploads whose octets files of what is composed have.
+    pub uploads: Vec<Attached>,
     /// How to send it.
     pub options: Options,
 }

@@ -94,6 +94,7 @@ pub(super) async fn make(cx: &Cx, mut new: NewMessage, known: &Known) -> Result<
     if new.options.on_suppressed == OnSuppressed::Refuse {
         Error::unless_empty(known::faults(&new, &suppressed))?;
     }
+    known.attach(&mut new)?;
     let duplicates = remove_duplicates(&mut new.recipients);
     let lease = cx.platform().queue().shards.pick()?;
     let NewMessage { recipients, mut content, options, .. } = new;

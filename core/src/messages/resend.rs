@@ -59,6 +59,7 @@ pub async fn resend(
         recipients,
         content: Content::Raw(bytes),
         template: None,
+        uploads: Vec::new(),
         options,
     };
     let sent = submit(cx, new).await;

@@ -11,7 +11,7 @@ use crate::{
     id::{self, Id},
     idempotency, inbound, limits, mails,
     platform::Platform,
-    tokens, webhooks,
+    tokens, uploads, webhooks,
 };
 
 const EVERY: Duration = Duration::from_hours(1);
@@ -48,6 +48,7 @@ pub async fn run_due(platform: &Platform) -> Result<()> {
     credentials::purge(&mut conn, now).await?;
     limits::purge(&mut conn, now).await?;
     tokens::purge(&mut conn, now).await?;
+    uploads::purge(&mut conn, now).await?;
     drop(conn);
     tokens::rotate(platform).await?;
     blobs::garbage::collect(platform).await

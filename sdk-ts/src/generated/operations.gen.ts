@@ -216,6 +216,7 @@ export type {
   TransportPatch,
   Unsubscribe,
   UnsubscribeEventData,
+  Upload,
   Validation,
   Version,
   Webhook,
@@ -1974,6 +1975,44 @@ export class TransportsResource extends Resource {
   }
 }
 
+export class UploadsResource extends Resource {
+  /**
+   * Upload a file
+   *
+   * Stores a file that messages can attach by its id, as often as they like, for 24 hours:
+   * `"attachments": [{"upload_id": "upl_…"}]`. The body is the file as it is, of any `Content-Type`;
+   * for `application/octet-stream`, which says nothing, the type is found out. An account has at most
+   * 1,000 uploads with 1 GiB together.
+   *
+   * Scope: `send`.
+   */
+  create(body: RawBody, query?: t.CreateUploadData['query'], options?: CreateOptions): Promise<t.Upload> {
+    return this.api.call<t.Upload>({ method: 'POST', path: '/v1/uploads', body, type: 'application/octet-stream', query, keyed: true }, options);
+  }
+
+  /**
+   * Get an upload
+   *
+   * What is known of a file, until it expires.
+   *
+   * Scope: `send`.
+   */
+  get(id: string, options?: RequestOptions): Promise<t.Upload> {
+    return this.api.call<t.Upload>({ method: 'GET', path: `/v1/uploads/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * Delete an upload
+   *
+   * Before it expires. Messages that attach it have it already.
+   *
+   * Scope: `send`.
+   */
+  delete(id: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/uploads/${encodeURIComponent(id)}` }, options);
+  }
+}
+
 export class WebhooksResource extends Resource {
   /**
    * List webhook endpoints
@@ -2225,6 +2264,7 @@ export class Resources {
   readonly templates: TemplatesResource;
   readonly threads: ThreadsResource;
   readonly transports: TransportsResource;
+  readonly uploads: UploadsResource;
   /** Events, sent to your server. */
   readonly webhooks: WebhooksResource;
 
@@ -2251,6 +2291,7 @@ export class Resources {
     this.templates = new TemplatesResource(api);
     this.threads = new ThreadsResource(api);
     this.transports = new TransportsResource(api);
+    this.uploads = new UploadsResource(api);
     this.webhooks = new WebhooksResource(api);
   }
 }

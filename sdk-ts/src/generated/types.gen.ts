@@ -4190,21 +4190,25 @@ export type NewDomain = {
 };
 
 /**
- * A file of a message.
+ * A file of a message: its `content`, or the `upload_id` of one that was uploaded.
  */
 export type NewFile = {
     /**
-     * Name shown to the reader.
+     * Name shown to the reader; by default that of the upload.
      */
     filename?: string | null;
     /**
-     * `type/subtype`; found out by default.
+     * `type/subtype`; by default that of the upload, or what the content and the name tell.
      */
     content_type?: string | null;
     /**
      * The octets in base64.
      */
-    content: string;
+    content?: string | null;
+    /**
+     * A file that was uploaded (`POST /v1/uploads`), instead of `content`.
+     */
+    upload_id?: string | null;
     /**
      * Content-ID, to refer to it from the HTML as `cid:…`.
      */
@@ -5023,8 +5027,8 @@ export type QueueBulk = {
      */
     filter: QueueSelection;
     /**
-     * `cancel`, `fail`, `hold`, `release`, `retry`, `schedule` or `set_transport`, which needs
-     * `admin:write`.
+     * `cancel`, `fail`, `hold`, `release`, `retry_now`, `schedule` or `set_transport`, which
+     * needs `admin:write`.
      */
     action: string;
     /**
@@ -6006,6 +6010,40 @@ export type UnsubscribeEventData = {
      * The entry of the suppression list.
      */
     suppression_id: string;
+};
+
+/**
+ * A file that messages can attach.
+ */
+export type Upload = {
+    /**
+     * Identifier, for `upload_id` of an attachment.
+     */
+    id: string;
+    /**
+     * Name that messages give it unless they say another.
+     */
+    filename?: string | null;
+    /**
+     * Its type.
+     */
+    content_type: string;
+    /**
+     * Octets.
+     */
+    size_bytes: number;
+    /**
+     * SHA-256 of the octets, in hexadecimal.
+     */
+    sha256: string;
+    /**
+     * When it came.
+     */
+    created_at: string;
+    /**
+     * Messages can attach it until then.
+     */
+    expires_at: string;
 };
 
 /**
@@ -15927,6 +15965,202 @@ export type UpdateTransportResponses = {
 };
 
 export type UpdateTransportResponse = UpdateTransportResponses[keyof UpdateTransportResponses];
+
+export type CreateUploadData = {
+    body: string;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Name shown to readers.
+         */
+        filename?: string;
+    };
+    url: '/v1/uploads';
+};
+
+export type CreateUploadErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type CreateUploadError = CreateUploadErrors[keyof CreateUploadErrors];
+
+export type CreateUploadResponses = {
+    /**
+     * It is stored
+     */
+    201: Upload;
+};
+
+export type CreateUploadResponse = CreateUploadResponses[keyof CreateUploadResponses];
+
+export type DeleteUploadData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Upload
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/uploads/{id}';
+};
+
+export type DeleteUploadErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type DeleteUploadError = DeleteUploadErrors[keyof DeleteUploadErrors];
+
+export type DeleteUploadResponses = {
+    /**
+     * It is gone
+     */
+    204: void;
+};
+
+export type DeleteUploadResponse = DeleteUploadResponses[keyof DeleteUploadResponses];
+
+export type GetUploadData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Upload
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/uploads/{id}';
+};
+
+export type GetUploadErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetUploadError = GetUploadErrors[keyof GetUploadErrors];
+
+export type GetUploadResponses = {
+    /**
+     * The upload
+     */
+    200: Upload;
+};
+
+export type GetUploadResponse = GetUploadResponses[keyof GetUploadResponses];
 
 export type ListWebhooksData = {
     body?: never;

@@ -12,4 +12,5 @@ mod sending;
 mod strangers;
 mod stream;
 mod templates;
+mod uploads;
 mod validation;

@@ -205,6 +205,7 @@ impl Things {
         app.anonymous().post("/v1/auth/token", login).await.expect(200);
         let sessions = http.get("/v1/account/sessions").await.expect(200);
         let (transport, way) = transport_and_route(app).await;
+        let upload = http.request(Method::POST, "/v1/uploads").body("a/b", "Mine").send().await;
         let events = http.get("/v1/events?limit=1").await.expect(200);
         let first = |list: &Answer| list["data"][0]["id"].as_str().unwrap().to_owned();
         Self(vec![
@@ -224,6 +225,7 @@ impl Things {
             ("/suppressions/", suppression.id()),
             ("/templates/", template.id()),
             ("/holds/", hold.id()),
+            ("/uploads/", upload.expect(201).id()),
             ("/inbound-routes/", route.id()),
             ("/transports/", transport),
             ("/routes/", way),

@@ -246,6 +246,7 @@ async fn submit(
         html: draft.html,
         quote,
         attachments: draft.attachments,
+        uploads: new.uploads,
         options: new.options,
     };
     let created = mails::answer(cx, answer).await.map_err(|error| send::fitting(error, &single))?;

@@ -6,9 +6,10 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use posthouse_core::{
-    FieldError,
+    FieldError, Id, id,
     messages::{Content, NewMessage, Options, Protocol, ReversePath, Unsubscribe},
     templates::{TemplateUse, Which},
+    uploads::{Attached, Place},
 };
 use posthouse_mail::{
     address::{Address, NamedAddress},
@@ -57,8 +58,12 @@ pub(super) fn convert(input: input::NewMessage, files: Vec<File>) -> Converted {
     draft.subject = input.subject.unwrap_or_default();
     draft.text = input.text;
     draft.html = input.html;
-    draft.alternatives = faults.files(input.alternatives, "/alternatives");
-    draft.attachments = faults.files(input.attachments, "/attachments");
+    let mut uploads = Vec::new();
+    let mut read = |files, pointer, place: fn(usize) -> Place| {
+        faults.files(files, pointer, (place, &mut uploads))
+    };
+    draft.alternatives = read(input.alternatives, "/alternatives", Place::Alternative);
+    draft.attachments = read(input.attachments, "/attachments", Place::Attachment);
     draft.attachments.extend(files);
     draft.headers = input.headers.unwrap_or_default().0;
     draft.in_reply_to = input.in_reply_to;
@@ -81,7 +86,7 @@ pub(super) fn convert(input: input::NewMessage, files: Vec<File>) -> Converted {
     };
     let content = Content::Composed(Box::new(draft));
     let template = faults.template(input.template, &given);
-    let new = NewMessage { mail_from, recipients, content, template, options };
+    let new = NewMessage { mail_from, recipients, content, template, uploads, options };
     Converted { new, faults: faults.0, single }
 }
 
@@ -202,15 +207,55 @@ impl Faults {
         Some(TemplateUse { which, version: input.version, variables })
     }
 
-    fn files(&mut self, files: Option<Vec<Object<NewFile>>>, pointer: &str) -> Vec<File> {
-        let numbered = files.unwrap_or_default().into_iter().enumerate();
-        numbered
-            .map(|(index, Object(file))| self.file(file, &format!("{pointer}/{index}")))
-            .collect()
+    /// Files of the kind that `place` names; those that are uploads are added to `uploads`.
+    fn files(
+        &mut self,
+        files: Option<Vec<Object<NewFile>>>,
+        pointer: &str,
+        (place, uploads): (fn(usize) -> Place, &mut Vec<Attached>),
+    ) -> Vec<File> {
+        let mut read = Vec::new();
+        for (index, Object(mut file)) in files.unwrap_or_default().into_iter().enumerate() {
+            let pointer = format!("{pointer}/{index}");
+            let upload = file.upload_id.take();
+            if let Some(upload) = self.upload(&file, upload.as_deref(), &pointer) {
+                let pointer = format!("{pointer}/upload_id");
+                uploads.push(Attached { upload, place: place(index), pointer });
+            }
+            read.push(self.file(file, &pointer));
+        }
+        read
+    }
+
+    /// The upload that a file is. One of content and upload is needed.
+    fn upload(
+        &mut self,
+        file: &NewFile,
+        upload: Option<&str>,
+        pointer: &str,
+    ) -> Option<Id<id::Upload>> {
+        let Some(upload) = upload else {
+            if file.content.is_none() {
+                let detail = "a file has content, or is an upload";
+                self.add(format!("{pointer}/content"), "missing_field", detail);
+            }
+            return None;
+        };
+        let pointer = format!("{pointer}/upload_id");
+        if file.content.is_some() {
+            let detail = "the upload is the content: leave out one of the two";
+            self.add(pointer.as_str(), "conflicting_field", detail);
+        }
+        let id = upload.parse().ok();
+        if id.is_none() {
+            let detail = "an id of an upload begins with upl_";
+            self.add(pointer, "invalid_value", detail);
+        }
+        id
     }
 
     fn file(&mut self, file: NewFile, pointer: &str) -> File {
-        let content = decode(&file.content).unwrap_or_else(|| {
+        let content = decode(file.content.as_deref().unwrap_or_default()).unwrap_or_else(|| {
             let detail = "the content is not base64 (RFC 4648 §4)";
             self.add(format!("{pointer}/content"), "invalid_base64", detail);
             Vec::new()

@@ -144,17 +144,20 @@ pub(crate) struct Unsubscribe {
     pub topic: Option<String>,
 }
 
-/// A file of a message.
+/// A file of a message: its `content`, or the `upload_id` of one that was uploaded.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"filename": "a.txt", "content_type": "text/plain", "content": "SGVsbG8="}))]
 pub(crate) struct NewFile {
-    /// Name shown to the reader.
+    /// Name shown to the reader; by default that of the upload.
     pub filename: Option<String>,
-    /// `type/subtype`; found out by default.
+    /// `type/subtype`; by default that of the upload, or what the content and the name tell.
     pub content_type: Option<String>,
     /// The octets in base64.
-    pub content: String,
+    pub content: Option<String>,
+    /// A file that was uploaded (`POST /v1/uploads`), instead of `content`.
+    #[schema(example = "upl_01k6h3v9x8e7ktq2w5m4n1r0sa")]
+    pub upload_id: Option<String>,
     /// Content-ID, to refer to it from the HTML as `cid:…`.
     pub content_id: Option<String>,
     /// `attachment` by default; `inline` for what stands beside the HTML.

@@ -177,7 +177,8 @@ fn convert(params: RawParams, content: Bytes) -> Converted {
         ..Options::default()
     };
     let content = Content::Raw(content.into());
-    faults.with(NewMessage { mail_from, recipients, content, template: None, options })
+    let (template, uploads) = (None, Vec::new());
+    faults.with(NewMessage { mail_from, recipients, content, template, uploads, options })
 }
 
 /// The addresses of To, Cc and Bcc; each has to be a real one.

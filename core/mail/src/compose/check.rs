@@ -51,6 +51,12 @@ pub(super) fn faults(draft: &Draft) -> Vec<Fault> {
     checker.faults
 }
 
+pub(super) fn file_faults(file: &File) -> Vec<Fault> {
+    let mut checker = Checker { faults: Vec::new() };
+    checker.file("", file);
+    checker.faults
+}
+
 struct Checker {
     faults: Vec<Fault>,
 }

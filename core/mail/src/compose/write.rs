@@ -4,7 +4,7 @@ use aws_lc_rs::digest;
 use mail_builder::encoders::{Base64Encoder, QuotedPrintableEncoder};
 use time::OffsetDateTime;
 
-use super::{Disposition, Draft, File, check::strip_brackets, sniff};
+use super::{Disposition, Draft, File, check::strip_brackets};
 use crate::{
     address::NamedAddress,
     date,
@@ -229,7 +229,7 @@ fn crlf(text: &str) -> String {
 
 /// The type of a file with its parameters.
 fn content_type(file: &File) -> params::Structured {
-    let sniffed = || sniff::content_type(file.filename.as_deref(), &file.content);
+    let sniffed = || file.sniffed_type();
     params::parse(file.content_type.as_deref().unwrap_or_else(sniffed).as_bytes())
 }
 

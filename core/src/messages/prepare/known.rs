@@ -6,8 +6,10 @@ use crate::{
     cx::Cx,
     error::{FieldError, Result},
     messages::{Content, MAX_RECIPIENTS, NewMessage, OnSuppressed},
+    room::Share,
     suppressions,
     templates::Library,
+    uploads::Uploads,
 };
 
 /// Answers about some messages.
@@ -16,6 +18,8 @@ pub(in crate::messages) struct Known {
     suppressed: HashSet<(String, Option<String>)>,
     /// The templates that messages name.
     templates: Library,
+    /// The uploads that messages attach.
+    uploads: Uploads,
 }
 
 impl Known {
@@ -34,9 +38,24 @@ impl Known {
                 asked.extend(recipients.map(|one| (one.to_string(), topic.clone())));
             }
         }
-        let uses = messages.into_iter().filter_map(|new| new.template.as_ref());
+        let uses = messages.clone().into_iter().filter_map(|new| new.template.as_ref());
         let templates = Library::load(cx, uses).await?;
-        Ok(Self { suppressed: suppressions::suppressed(cx, asked).await?, templates })
+        let suppressed = suppressions::suppressed(cx, asked).await?;
+        let uploads = Uploads::load(cx, messages).await?;
+        Ok(Self { suppressed, templates, uploads })
+    }
+
+    /// What is taken of the memory for all messages: to be kept until they are written.
+    pub(in crate::messages) const fn take_memory(&mut self) -> Share {
+        std::mem::replace(&mut self.uploads.memory, Share::none())
+    }
+
+    /// Puts the octets of uploads into the message.
+    ///
+    /// # Errors
+    /// `InvalidInput` when there is no such upload.
+    pub(super) fn attach(&self, new: &mut NewMessage) -> Result<()> {
+        self.uploads.attach(new)
     }
 
     /// Puts into the message what its template says.
