@@ -17,6 +17,7 @@ mod bounces;
 pub mod config;
 pub mod credentials;
 mod cx;
+mod dane;
 pub mod domains;
 pub mod error;
 pub mod events;

@@ -231,7 +231,7 @@ pub(crate) fn platform_for_commands(settings: Settings, pool: PgPool) -> Result<
         config: settings.core,
         pool,
         clock: Arc::new(SystemClock),
-        resolver: Arc::new(HickoryResolver::new(&settings.resolvers)?),
+        resolver: Arc::new(HickoryResolver::new(&settings.resolvers, &settings.dnssec)?),
         transport: outbound.transport()?,
         vault: Vault::new(settings.master_key.octets())?,
     })?;

@@ -49,14 +49,17 @@ async fn start(settings: Settings) -> Result<App> {
         .as_ref()
         .map(|files| server_config(&files.certificate, &files.key, &[], SessionTickets::Issued));
     let tls = tls.transpose()?;
-    let resolver = HickoryResolver::new(&settings.resolvers)
+    let resolver = HickoryResolver::new(&settings.resolvers, &settings.dnssec)
         .context("cannot set up DNS; give servers in delivery.resolvers")?;
+    let resolver = Arc::new(resolver);
+    let checked = Arc::clone(&resolver);
+    tokio::spawn(async move { checked.check_dnssec().await });
     settings.database.wait_until_up().await?;
     settings.database.migrate().await?;
     App::start(AppConfig {
         pool: settings.database.pool(&settings.node_name),
         clock: Arc::new(SystemClock),
-        resolver: Arc::new(resolver),
+        resolver,
         master_key: *settings.master_key.octets(),
         listeners,
         tls,

@@ -24,7 +24,11 @@ use std::{
     time::Duration,
 };
 
-use posthouse_core::{Config, ports::TestClock, room::Share};
+use posthouse_core::{
+    Config,
+    ports::{TestClock, hickory::Dnssec},
+    room::Share,
+};
 use serde_json::json;
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -61,6 +65,7 @@ pub struct Builder {
     sinks: Vec<(String, Script)>,
     changes: Vec<Change>,
     breakable: bool,
+    dnssec: bool,
 }
 
 impl Builder {
@@ -109,6 +114,13 @@ impl Builder {
         self
     }
 
+    /// Answers of DNS are validated, up from its root zone.
+    #[must_use]
+    pub const fn dnssec(mut self) -> Self {
+        self.dnssec = true;
+        self
+    }
+
     /// Starts everything.
     pub async fn start(self) -> App {
         logs::start();
@@ -127,7 +139,12 @@ impl Builder {
         let tls_dir = files.path().to_owned();
         let node_name = "test".to_owned();
         let resolver = dns.address();
-        let plan = Plan { node_name, core, url, resolver, clock: clock.clone(), tls_dir };
+        let dnssec = if self.dnssec {
+            Dnssec::Validate { anchors: Some(dns.trust_anchor()) }
+        } else {
+            Dnssec::Off
+        };
+        let plan = Plan { node_name, core, url, resolver, dnssec, clock: clock.clone(), tls_dir };
         let server = Server::start(&plan).await;
         let admin_key = server.make_admin().await;
         let app = App {

@@ -2,10 +2,61 @@
 
 use std::{fs, path::Path, sync::Arc};
 
+use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use posthouse_server::tls::{LocalCertificates, SessionTickets, server_config};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PublicKeyData as _,
+};
 use rustls::ServerConfig;
+use rustls_pki_types::PrivatePkcs8KeyDer;
 
 use crate::app::App;
+
+/// A mail server's certificate with the authority that issued it, for TLSA records.
+pub struct Chain {
+    /// Sends the certificate and that of the authority.
+    pub server: Arc<ServerConfig>,
+    leaf: [Vec<u8>; 2],
+    authority: [Vec<u8>; 2],
+}
+
+impl Chain {
+    /// Makes both; nobody else has a reason to trust them.
+    pub fn new(host: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "An authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let authority = issuer.as_ref().der().clone();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        let leaf = params.signed_by(&key, &issuer).unwrap().der().clone();
+        let secret = PrivatePkcs8KeyDer::from(key.serialize_der());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.clone(), authority.clone()], secret.into())
+            .unwrap();
+        Self {
+            server: Arc::new(server),
+            leaf: [leaf.to_vec(), key.subject_public_key_info()],
+            authority: [authority.to_vec(), issuer.key().subject_public_key_info()],
+        }
+    }
+
+    /// The data of a TLSA record, such as of kind `[3, 1, 1]`.
+    pub fn tlsa(&self, [usage, selector, matching]: [u8; 3]) -> Vec<u8> {
+        let of = if usage % 2 == 0 { &self.authority } else { &self.leaf };
+        let octets = &of[usize::from(selector)];
+        match matching {
+            1 => digest(&SHA256, octets).as_ref().to_vec(),
+            2 => digest(&SHA512, octets).as_ref().to_vec(),
+            _ => octets.clone(),
+        }
+    }
+}
 
 /// A certificate that nobody has a reason to trust.
 pub fn untrusted(host: &str) -> Arc<ServerConfig> {

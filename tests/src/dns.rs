@@ -1,7 +1,13 @@
 //! An authoritative DNS server in this process, with zones that a test makes and may change.
 //!
 //! It answers over UDP and TCP on a free port of 127.0.0.1, counts the questions, and can answer
-//! SERVFAIL or not at all. Every TTL is 0, so that a change is seen at once. It does no DNSSEC.
+//! SERVFAIL or not at all. Every TTL is 0, so that a change is seen at once. The root zone is signed
+//! and delegates to all others; a zone is signed when the test says so.
+
+mod signing;
+#[cfg(test)]
+mod tests;
+mod view;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,14 +18,19 @@ use std::{
 use hickory_proto::{
     op::{Message, Metadata, OpCode, ResponseCode},
     rr::{
-        Name, RData, Record, RecordType,
-        rdata::{CNAME, MX, PTR, SOA, TXT},
+        Name, RData, RecordType,
+        rdata::{CNAME, MX, PTR, SOA, TLSA, TXT},
     },
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, UdpSocket},
     task::JoinSet,
+};
+
+use self::{
+    signing::{Key, SignatureFault},
+    view::View,
 };
 
 /// Most aliases that one answer follows.
@@ -39,9 +50,55 @@ pub struct Zone {
     records: BTreeMap<Name, Vec<RData>>,
     failing: BTreeSet<Name>,
     silent: BTreeSet<Name>,
+    key: Option<Arc<Key>>,
+    faults: BTreeMap<Name, SignatureFault>,
 }
 
 impl Zone {
+    /// Signs the zone, with NSEC; the zone above it gets the DS record.
+    #[must_use]
+    pub fn signed(mut self) -> Self {
+        self.key = Some(Key::generate(&self.origin));
+        self
+    }
+
+    /// The signatures of a name, and those of what denies it, are out of date.
+    #[must_use]
+    pub fn expired(self, name: &str) -> Self {
+        self.fault(name, SignatureFault::Expired)
+    }
+
+    /// The signatures of a name, and those of what denies it, do not verify.
+    #[must_use]
+    pub fn forged(self, name: &str) -> Self {
+        self.fault(name, SignatureFault::Forged)
+    }
+
+    /// The signatures of a name, and those of what denies it, are not given.
+    #[must_use]
+    pub fn unsigned(self, name: &str) -> Self {
+        self.fault(name, SignatureFault::Missing)
+    }
+
+    /// Wildcard answers at a name come without the proof that there is nothing nearer.
+    #[must_use]
+    pub fn unproven(self, name: &str) -> Self {
+        self.fault(name, SignatureFault::Unproven)
+    }
+
+    fn fault(mut self, name: &str, fault: SignatureFault) -> Self {
+        self.faults.insert(self.name(name), fault);
+        self
+    }
+
+    /// Adds a TLSA record; `kind` is such as `[3, 1, 1]`.
+    #[must_use]
+    pub fn tlsa(self, name: &str, kind: [u8; 3], data: &[u8]) -> Self {
+        let [usage, selector, matching] = kind;
+        let data = TLSA::new(usage.into(), selector.into(), matching.into(), data.to_vec());
+        self.record(name, RData::TLSA(data))
+    }
+
     /// Adds a mail exchanger for the zone itself.
     #[must_use]
     pub fn mx(self, preference: u16, host: &str) -> Self {
@@ -135,15 +192,8 @@ impl Zone {
         }
     }
 
-    /// Whether the name has records, or is on the way to one that has.
-    fn has(&self, name: &Name) -> bool {
-        name == &self.origin || self.records.keys().any(|known| name.zone_of(known))
-    }
-
-    fn soa(&self) -> Record {
-        let primary = self.name("ns");
-        let soa = SOA::new(primary, self.name("hostmaster"), 1, 60, 60, 60, 0);
-        Record::from_rdata(self.origin.clone(), 0, RData::SOA(soa))
+    fn soa(&self) -> RData {
+        RData::SOA(SOA::new(self.name("ns"), self.name("hostmaster"), 1, 60, 60, 60, 0))
     }
 }
 
@@ -155,15 +205,18 @@ pub struct DnsServer {
     _tasks: Arc<JoinSet<()>>,
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     zones: BTreeMap<Name, Zone>,
+    root: Zone,
     questions: Vec<(String, RecordType)>,
+    /// As behind a resolver that knows nothing of DNSSEC.
+    strips: bool,
+    /// As a resolver that has validated what is signed.
+    vouches: bool,
 }
 
 impl DnsServer {
@@ -171,7 +224,15 @@ impl DnsServer {
     pub async fn start(zones: impl IntoIterator<Item = Zone>) -> Self {
         let (udp, tcp) = bind().await;
         let address = udp.local_addr().unwrap();
-        let shared = Arc::<Shared>::default();
+        let root = Zone { origin: Name::root(), ..Zone::default() }.signed();
+        let state = State {
+            zones: BTreeMap::new(),
+            root,
+            questions: Vec::new(),
+            strips: false,
+            vouches: false,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state) });
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_udp(udp, shared.clone()));
         tasks.spawn(serve_tcp(tcp, shared.clone()));
@@ -185,6 +246,21 @@ impl DnsServer {
     /// Where it listens, on UDP and TCP.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The key of the root zone, as a validator has it in a file.
+    pub fn trust_anchor(&self) -> String {
+        self.shared.lock().root.key.as_ref().unwrap().trust_anchor()
+    }
+
+    /// Passes no signatures on from now on, or does so again.
+    pub fn strip_signatures(&self, strips: bool) {
+        self.shared.lock().strips = strips;
+    }
+
+    /// Sets the AD bit of answers from signed zones from now on.
+    pub fn vouch(&self) {
+        self.shared.lock().vouches = true;
     }
 
     /// Adds a zone, or puts it in place of the one with the same name.
@@ -237,54 +313,70 @@ impl Shared {
         response.add_query(query.clone());
         let mut state = self.lock();
         state.questions.push((query.name().to_lowercase().to_ascii(), query.query_type()));
-        state.resolve(query.name(), query.query_type(), &mut response)?;
+        let dnssec = request.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok);
+        let signs = dnssec && !state.strips;
+        let secure = state.resolve(query.name(), query.query_type(), signs, &mut response)?;
+        response.metadata.authentic_data = secure && dnssec && state.vouches;
         Some(response)
     }
 }
 
 impl State {
-    /// Fills in the answer, aliases included; nothing when the name is to stay silent.
-    fn resolve(&self, asked: &Name, kind: RecordType, response: &mut Message) -> Option<()> {
+    /// Fills in the answer, aliases included, and tells whether all of it is from signed zones;
+    /// nothing when the name is to stay silent.
+    fn resolve(
+        &self,
+        asked: &Name,
+        kind: RecordType,
+        signs: bool,
+        response: &mut Message,
+    ) -> Option<bool> {
         let mut owner = asked.clone();
+        let mut secure = true;
         for _ in 0..MAX_ALIASES {
             let name = owner.to_lowercase();
-            let zones = self.zones.values().filter(|zone| zone.origin.zone_of(&name));
-            let Some(zone) = zones.max_by_key(|zone| zone.origin.num_labels()) else {
-                response.metadata.response_code = ResponseCode::NXDomain;
-                response.add_authority(Zone::default().soa());
-                return Some(());
-            };
+            let zone = self.zone_of(&name, kind);
             if zone.silent.contains(&name) {
                 return None;
             }
             if zone.failing.contains(&name) {
                 response.metadata.response_code = ResponseCode::ServFail;
-                return Some(());
+                return Some(false);
             }
-            let records = zone.records.get(&name).map_or(&[][..], Vec::as_slice);
-            let matching: Vec<_> =
-                records.iter().filter(|data| data.record_type() == kind).collect();
-            for data in &matching {
-                response.add_answer(Record::from_rdata(owner.clone(), 0, (*data).clone()));
-            }
-            let alias = records.iter().find_map(|data| match data {
-                RData::CNAME(target) if matching.is_empty() => Some(target.0.clone()),
-                _ => None,
-            });
-            let Some(target) = alias else {
-                if matching.is_empty() {
-                    response.add_authority(zone.soa());
-                }
-                if !zone.has(&name) {
+            let view = View::new(self, zone, signs);
+            secure &= zone.key.is_some();
+            let (source, records) = view.records(&name);
+            let of = |kind: RecordType| -> Vec<RData> {
+                records.iter().filter(|data| data.record_type() == kind).cloned().collect()
+            };
+            let (found, aliases) = (of(kind), of(RecordType::CNAME));
+            let data = if found.is_empty() { &aliases } else { &found };
+            if data.is_empty() {
+                if !view.exists(&name) && source.is_none() {
                     response.metadata.response_code = ResponseCode::NXDomain;
                 }
-                return Some(());
-            };
-            let data = RData::CNAME(CNAME(target.clone()));
-            response.add_answer(Record::from_rdata(owner, 0, data));
-            owner = target;
+                view.deny(&name, response);
+                return Some(secure);
+            }
+            response.answers.extend(view.signed(&owner, source.as_ref().unwrap_or(&name), data));
+            if source.is_some() {
+                view.prove_wildcard(&name, response);
+            }
+            match data.first() {
+                Some(RData::CNAME(target)) if found.is_empty() => owner = target.0.clone(),
+                _ => return Some(secure),
+            }
         }
-        Some(())
+        Some(secure)
+    }
+
+    /// The zone that answers: the nearest one, or the one above it about a DS record.
+    fn zone_of(&self, name: &Name, kind: RecordType) -> &Zone {
+        let above = |zone: &&Zone| {
+            zone.origin.zone_of(name) && (kind != RecordType::DS || zone.origin != *name)
+        };
+        let zones = self.zones.values().filter(above);
+        zones.max_by_key(|zone| zone.origin.num_labels()).unwrap_or(&self.root)
     }
 }
 
@@ -340,51 +432,5 @@ async fn serve_connection(mut stream: TcpStream, shared: Arc<Shared>) {
         if stream.write_all(&framed).await.is_err() {
             return;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use posthouse_core::ports::{DnsError, Resolver as _, hickory::HickoryResolver};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn the_resolver_of_production_understands_every_kind_of_answer() {
-        let remote =
-            zone("remote.test").mx(10, "mx").address("mx", [127, 0, 0, 2]).cname("w", "mx");
-        let remote = remote.txt("@", &"x".repeat(3000)).servfail("broken").cname("deep.alias", "w");
-        let server = DnsServer::start([remote, zone("no.test").null_mx()]).await;
-        let resolver = HickoryResolver::new(&[server.address()]).unwrap();
-
-        assert_eq!(&*resolver.mx("remote.test").await.unwrap()[0].exchange, "mx.remote.test");
-        assert_eq!(&*resolver.mx("no.test").await.unwrap()[0].exchange, "");
-        let address: IpAddr = [127, 0, 0, 2].into();
-        assert_eq!(resolver.addresses("deep.alias.remote.test").await, Ok(vec![address]));
-        assert_eq!(
-            resolver.cname("w.remote.test").await.unwrap().as_deref(),
-            Some("mx.remote.test")
-        );
-        assert_eq!(resolver.txt("remote.test").await.unwrap()[0].len(), 3000);
-        assert_eq!(resolver.mx("mx.remote.test").await, Err(DnsError::NoRecord));
-        assert_eq!(resolver.mx("alias.remote.test").await, Err(DnsError::NoRecord));
-        assert_eq!(resolver.mx("nobody.remote.test").await, Err(DnsError::NoName));
-        assert_eq!(resolver.mx("nobody.test").await, Err(DnsError::NoName));
-        let broken = resolver.mx("broken.remote.test").await;
-        assert!(matches!(broken, Err(DnsError::Temporary(_))), "{broken:?}");
-    }
-
-    #[tokio::test]
-    async fn a_changed_zone_is_seen_at_once() {
-        let server = DnsServer::start([zone("remote.test")]).await;
-        let resolver = HickoryResolver::new(&[server.address()]).unwrap();
-        assert_eq!(resolver.mx("remote.test").await, Err(DnsError::NoRecord));
-        server.set(zone("remote.test").mx(5, "a"));
-        assert_eq!(resolver.mx("remote.test").await.unwrap()[0].preference, 5);
-        server.remove("remote.test");
-        assert_eq!(resolver.mx("remote.test").await, Err(DnsError::NoName));
-        server.add_host("mx.remote.test", [127, 0, 0, 3].into());
-        assert_eq!(&*resolver.mx("remote.test").await.unwrap()[0].exchange, "mx.remote.test");
-        assert_eq!(server.count("remote.test", RecordType::MX), 4);
     }
 }

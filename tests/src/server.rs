@@ -6,7 +6,10 @@ use posthouse_core::{
     Actor, Config, Cx, Id, Scopes,
     accounts::{self, NewAccount},
     api_keys::{self, NewApiKey},
-    ports::{TestClock, hickory::HickoryResolver},
+    ports::{
+        TestClock,
+        hickory::{Dnssec, HickoryResolver},
+    },
     room::Share,
 };
 use posthouse_server::{
@@ -32,6 +35,7 @@ pub(crate) struct Plan {
     pub core: Config,
     pub url: String,
     pub resolver: SocketAddr,
+    pub dnssec: Dnssec,
     pub clock: Arc<TestClock>,
     pub tls_dir: PathBuf,
 }
@@ -76,7 +80,7 @@ impl Server {
             node_name: plan.node_name.clone(),
             pool: database.pool("test"),
             clock: plan.clock.clone(),
-            resolver: Arc::new(HickoryResolver::new(&[plan.resolver]).unwrap()),
+            resolver: Arc::new(HickoryResolver::new(&[plan.resolver], &plan.dnssec).unwrap()),
             master_key: MASTER_KEY,
             listeners,
             tls: Some(tls(&certificates)),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use axum::{Json, extract::FromRequestParts, http::request::Parts};
 use posthouse_core::{
     Cx, Error, Id, Scope, id,
-    ports::transport::{Host, Tls},
+    ports::transport::{Dane, Host, Tls, Tlsa},
     queue::{self, PreviewOf, Problem, Via},
     suppressions,
 };
@@ -88,6 +88,35 @@ pub(crate) struct PreviewHost {
     /// Its addresses. The version of IP alternates from attempt to attempt.
     #[schema(value_type = Vec<String>)]
     addresses: Vec<IpAddr>,
+    /// What its TLSA records ask for (DANE, RFC 7672); null: DNSSEC proves none.
+    dane: Option<PreviewDane>,
+    /// Why it would not be used at all; null: nothing is known against it.
+    barred: Option<String>,
+}
+
+/// What the TLSA records of a server ask for. With them it is never spoken to in plain text.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PreviewDane {
+    /// The records that count, as in a zone file. Empty: none can be used; the certificate may be
+    /// any.
+    #[schema(example = json!(["3 1 1 8bb6b5d0e0ac2a9a5c5ff27fcd4ccdc4fed4b5a4ec71a5ec1b9a3a9e6d6ec4a1"]))]
+    records: Vec<String>,
+    /// A certificate of DANE-TA has to be for one of these names.
+    #[schema(example = json!(["mx.example.net", "example.net"]))]
+    names: Vec<String>,
+}
+
+impl From<&Dane> for PreviewDane {
+    fn from(dane: &Dane) -> Self {
+        let record = |tlsa: &Tlsa| {
+            let Tlsa { usage, selector, matching, data } = tlsa;
+            format!("{usage} {selector} {matching} {}", hex::encode(data))
+        };
+        Self {
+            records: dane.records.iter().map(record).collect(),
+            names: dane.names.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
 /// Why an attempt would not get anywhere.
@@ -131,7 +160,13 @@ pub(crate) struct PreviewLimits {
 
 impl From<Host> for PreviewHost {
     fn from(host: Host) -> Self {
-        Self { name: host.name.to_string(), preference: host.preference, addresses: host.addresses }
+        Self {
+            name: host.name.to_string(),
+            preference: host.preference,
+            addresses: host.addresses,
+            dane: host.security.dane.as_deref().map(Into::into),
+            barred: host.security.barred.as_deref().map(|reply| reply.text.clone()),
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Ports: what is not deterministic, and nothing else.
 
 pub mod clock;
+mod dnssec;
 pub mod hickory;
 pub mod resolver;
 pub mod transport;
 
 pub use clock::{Clock, SystemClock, TestClock};
-pub use resolver::{DnsError, Mx, Resolver};
+pub use resolver::{DnsError, Location, Mx, Proven, Resolver};
 pub use transport::Transport;

@@ -231,7 +231,7 @@ pub struct TlsInfo {
     pub version: String,
     /// Cipher suite by its IANA name.
     pub cipher: String,
-    /// `opportunistic` (not verified) or `pkix`.
+    /// `opportunistic` (not verified), `pkix` or `dane`.
     pub verification: &'static str,
 }
 

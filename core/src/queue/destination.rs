@@ -7,9 +7,10 @@ use rand::seq::SliceRandom as _;
 
 use crate::{
     config::SmartHost,
+    dane,
     platform::Platform,
     ports::{
-        DnsError, Mx,
+        DnsError, Location, Mx, Proven,
         transport::{Hop, Host, IpVersion, Security, Tls},
     },
     routing::Way,
@@ -155,18 +156,34 @@ async fn through(platform: &Platform, relay: &SmartHost) -> Found {
     }))
 }
 
+/// The domain of the recipient, and what DNS makes of it.
+struct NextHop<'a> {
+    domain: &'a str,
+    /// The name at the end of its aliases.
+    name: Arc<str>,
+    /// DNSSEC proves the way from the domain to its hosts.
+    secure: bool,
+}
+
 async fn direct(platform: &Platform, domain: &str) -> Found {
-    let name = follow_aliases(platform, domain).await?;
-    let (records, is_its_own) = match platform.resolver().mx(&name).await {
-        Ok(records) => (records, false),
-        Err(DnsError::NoRecord) => (vec![Mx { preference: 0, exchange: Arc::clone(&name) }], true),
+    let mut next = follow_aliases(platform, domain).await?;
+    let found = platform.resolver().proven_mx(&next.name).await;
+    let (records, is_its_own) = match found.answer {
+        Ok(records) => {
+            next.secure &= found.secure;
+            (records, false)
+        }
+        // The proof of the denial is that of the addresses: both are in the same zone.
+        Err(DnsError::NoRecord) => {
+            (vec![Mx { preference: 0, exchange: Arc::clone(&next.name) }], true)
+        }
         Err(error) => return Err(lookup_failed(domain, &error)),
     };
     if records.iter().all(|record| record.exchange.is_empty()) {
         let text = format!("{domain} does not accept mail (null MX)");
         return Err(Unroutable::permanent("5.1.10", text));
     }
-    let mut hosts = hosts(platform, domain, in_order(records)).await?;
+    let mut hosts = hosts(platform, &next, in_order(records)).await?;
     if is_its_own {
         for host in &mut hosts {
             host.preference = None;
@@ -176,12 +193,19 @@ async fn direct(platform: &Platform, domain: &str) -> Found {
     Ok(Arc::new(Hop { hosts, port, tls: Tls::Opportunistic, credentials: None, ip: None }))
 }
 
-async fn follow_aliases(platform: &Platform, domain: &str) -> Result<Arc<str>, Unroutable> {
-    let mut name: Arc<str> = domain.into();
+async fn follow_aliases<'a>(
+    platform: &Platform,
+    domain: &'a str,
+) -> Result<NextHop<'a>, Unroutable> {
+    let mut next = NextHop { domain, name: domain.into(), secure: true };
     for _ in 0..=MAX_ALIASES {
-        match platform.resolver().cname(&name).await {
-            Ok(Some(target)) => name = target,
-            Ok(None) => return Ok(name),
+        let found = platform.resolver().proven_cname(&next.name).await;
+        match found.answer {
+            Ok(Some(target)) => {
+                next.name = target;
+                next.secure &= found.secure;
+            }
+            Ok(None) => return Ok(next),
             Err(error) => return Err(lookup_failed(domain, &error)),
         }
     }
@@ -209,33 +233,45 @@ fn in_order(mut records: Vec<Mx>) -> Vec<Mx> {
 
 async fn hosts(
     platform: &Platform,
-    domain: &str,
+    next: &NextHop<'_>,
     records: Vec<Mx>,
 ) -> Result<Vec<Host>, Unroutable> {
-    let lookups = records.into_iter().map(|record| async move {
-        let addresses = platform.resolver().addresses(&record.exchange).await;
-        (record, addresses)
-    });
+    let lookups = records.into_iter().map(|record| host(platform, next, record));
     let mut hosts = Vec::new();
     let mut temporary = None;
-    for (record, addresses) in futures_util::future::join_all(lookups).await {
-        let Mx { preference, exchange: name } = record;
-        match addresses {
-            Ok(addresses) => hosts.push(Host {
-                name,
-                preference: Some(preference),
-                addresses,
-                security: Security::default(),
-            }),
-            Err(error @ DnsError::Temporary(_)) => {
+    for found in futures_util::future::join_all(lookups).await {
+        match found {
+            Ok(host) => hosts.push(host),
+            Err((name, error @ DnsError::Temporary(_))) => {
                 temporary = Some(Unroutable::temporary(format!("{name}: {error}")));
             }
-            Err(DnsError::NoName | DnsError::NoRecord) => {}
+            Err((_, DnsError::NoName | DnsError::NoRecord)) => {}
         }
     }
     if !hosts.is_empty() {
         return Ok(hosts);
     }
-    let text = format!("no mail exchanger of {domain} has an address");
+    let text = format!("no mail exchanger of {} has an address", next.domain);
     Err(temporary.unwrap_or_else(|| Unroutable::permanent("5.4.4", text)))
+}
+
+/// Where an exchanger is and what it has to prove. TLSA records come last: they are asked for only
+/// where there can be any (RFC 7672 §2.2.2).
+async fn host(
+    platform: &Platform,
+    next: &NextHop<'_>,
+    record: Mx,
+) -> Result<Host, (Arc<str>, DnsError)> {
+    let Mx { preference, exchange: name } = record;
+    let Proven { answer, secure } = platform.resolver().locate(&name).await;
+    let location = answer.map_err(|error| (Arc::clone(&name), error))?;
+    let security = if next.secure {
+        let next_hop = [next.domain, &*next.name];
+        let candidate = dane::Candidate { host: &name, location: &location, secure, next_hop };
+        dane::look_up(platform.resolver(), candidate, platform.config().delivery.port).await
+    } else {
+        Security::default()
+    };
+    let Location { addresses, .. } = location;
+    Ok(Host { name, preference: Some(preference), addresses, security })
 }

@@ -10,7 +10,10 @@ use std::{
 use posthouse_core::{
     config::{self as core, BlobStore},
     net::Network,
-    ports::transport::{Credentials, Tls},
+    ports::{
+        hickory::Dnssec,
+        transport::{Credentials, Tls},
+    },
 };
 
 use super::{ConfigFaults, Environment, Listen, MasterKey, Settings, TlsFiles, file};
@@ -92,6 +95,7 @@ pub(super) fn check(file: file::File, environment: Environment) -> Result<Settin
     let resolvers = file.delivery.resolvers.iter();
     let resolvers = resolvers.filter_map(|text| faults.address("delivery.resolvers", text));
     let resolvers = resolvers.collect();
+    let dnssec = dnssec(&file.delivery, &mut faults);
     let core = core::Config {
         hostname,
         public_url: public_url(file.public_url, &mut faults),
@@ -128,9 +132,30 @@ pub(super) fn check(file: file::File, environment: Environment) -> Result<Settin
         listen,
         tls,
         resolvers,
+        dnssec,
         log,
         notify_socket,
     })
+}
+
+fn dnssec(file: &file::Delivery, faults: &mut Faults) -> Dnssec {
+    const FILE: &str = "delivery.trust_anchors_file";
+    let anchors = file.trust_anchors_file.as_ref().and_then(|path| {
+        let text = std::fs::read_to_string(path);
+        text.map_err(|error| faults.add(FILE, format_args!("{}: {error}", path.display()))).ok()
+    });
+    let dnssec = match file.dnssec.as_str() {
+        "validate" => return Dnssec::Validate { anchors },
+        "trust-ad" => Dnssec::TrustAd,
+        "off" => Dnssec::Off,
+        other => {
+            faults
+                .add("delivery.dnssec", format_args!("{other:?} is not validate, trust-ad or off"));
+            Dnssec::Off
+        }
+    };
+    faults.require(anchors.is_none(), FILE, "goes with dnssec = \"validate\" only");
+    dnssec
 }
 
 fn hostname(text: Option<&str>, faults: &mut Faults) -> String {

@@ -174,6 +174,10 @@ pub(crate) struct Delivery {
     pub connections_per_destination: usize,
     /// DNS servers to ask, as `IP:PORT`; empty: those of `/etc/resolv.conf`.
     pub resolvers: Vec<String>,
+    /// `validate`, `trust-ad` or `off`.
+    pub dnssec: String,
+    /// DNSKEY records to trust in place of the keys of the root zone.
+    pub trust_anchors_file: Option<PathBuf>,
     /// A server that takes all outgoing mail.
     pub smart_host: Option<SmartHost>,
 }
@@ -189,6 +193,8 @@ impl Default for Delivery {
             connections: core.delivery_connections,
             connections_per_destination: core.connections_per_destination,
             resolvers: Vec::new(),
+            dnssec: "validate".to_owned(),
+            trust_anchors_file: None,
             smart_host: None,
         }
     }

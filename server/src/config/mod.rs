@@ -17,6 +17,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use posthouse_core::ports::hickory::Dnssec;
 
 pub use environment::Environment;
 pub use master_key::MasterKey;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// DNS servers to ask; empty: those of the system.
     pub resolvers: Vec<SocketAddr>,
+    /// Where proofs of their answers come from.
+    pub dnssec: Dnssec,
     /// The log.
     pub log: LogSettings,
     /// Where systemd wants to hear that we are ready.

@@ -62,6 +62,7 @@ fn all_faults_are_told_at_once() {
         retry_schedule_seconds = [0]
         connections_per_destination = 501
         resolvers = ["dns.example.com"]
+        dnssec = "yes"
         smart_host = { host = "smtp.example.net", tls = "never", username = "u", password = "p" }
         [webhooks]
         allowed_networks = ["10.0.0.0/33"]
@@ -85,6 +86,7 @@ fn all_faults_are_told_at_once() {
         "listen",
         "tls.certificate_file",
         "delivery.resolvers",
+        "delivery.dnssec",
         "limits.message_size_bytes",
         "webhooks.allowed_networks",
         "blobs.s3.bucket",
@@ -169,7 +171,8 @@ fn the_example_shows_the_defaults() {
     assert_eq!(spool, file::Spool::default());
     assert_eq!(file.webhooks, file::Webhooks::default());
     assert_eq!(file.log, file::Log::default());
-    let delivery = file::Delivery { smart_host: None, ..file.delivery.clone() };
+    let delivery =
+        file::Delivery { smart_host: None, trust_anchors_file: None, ..file.delivery.clone() };
     assert_eq!(delivery, file::Delivery::default());
     let smart_host = file.delivery.smart_host.unwrap();
     assert_eq!((smart_host.port, smart_host.tls.as_str()), (587, "required"));
@@ -182,7 +185,7 @@ fn the_example_is_a_configuration_and_its_comments_too() {
     let file: file::File = toml::from_str(EXAMPLE).unwrap();
     assert!(file.hostname.is_some() && file.master_key_file.is_some());
     assert!(Settings::from_text(MINIMAL, environment()).is_ok());
-    let master_key = ["master_key_file", "blobs.directory"];
+    let master_key = ["master_key_file", "blobs.directory", "delivery.trust_anchors_file"];
     for fault in faults(&uncommented(), Environment { master_key: None, ..environment() }) {
         assert!(master_key.iter().any(|key| fault.starts_with(key)), "{fault}");
     }

@@ -12,7 +12,10 @@ mod tenant;
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
-use posthouse_core::ports::{Clock, SystemClock, hickory::HickoryResolver};
+use posthouse_core::ports::{
+    Clock, SystemClock,
+    hickory::{Dnssec, HickoryResolver},
+};
 use posthouse_postgres::{ClusterOptions, PrivateCluster};
 use posthouse_smtp_gateway::SmtpConfig;
 use tokio_util::sync::CancellationToken;
@@ -125,12 +128,12 @@ impl Local {
     /// The sandbox also works where there is no DNS.
     fn resolver(&self) -> Result<HickoryResolver> {
         let servers: Vec<_> = self.options.resolver.into_iter().collect();
-        match HickoryResolver::new(&servers) {
+        match HickoryResolver::new(&servers, &Dnssec::Off) {
             Ok(resolver) => Ok(resolver),
             Err(error) if self.options.deliver == Deliver::Sandbox => {
                 tracing::warn!("this machine has no usable DNS settings: {error}");
                 let nobody = "127.0.0.1:53".parse()?;
-                HickoryResolver::new(&[nobody]).context("cannot set up DNS")
+                HickoryResolver::new(&[nobody], &Dnssec::Off).context("cannot set up DNS")
             }
             Err(error) => Err(error).context("cannot set up DNS; give a server with --resolver"),
         }

@@ -7,6 +7,7 @@ mod attempt;
 mod auth;
 mod capabilities;
 mod connection;
+mod dane;
 mod data;
 mod fault;
 mod ledger;

@@ -59,9 +59,14 @@ impl<'a> Target<'a> {
         Self { hop: &job.hop, host, address, security }
     }
 
-    /// The certificate has to verify for the host name.
-    const fn needs_pkix(&self) -> bool {
-        self.security.pkix || matches!(self.hop.tls, Tls::Required | Tls::Implicit)
+    /// What must be true of the certificate.
+    const fn assurance(&self) -> Assurance<'a> {
+        let pkix = self.security.pkix || matches!(self.hop.tls, Tls::Required | Tls::Implicit);
+        match &self.security.dane {
+            Some(dane) => Assurance::Dane { dane, pkix },
+            None if pkix => Assurance::Verified,
+            None => Assurance::Any,
+        }
     }
 
     const fn start_tls(&self) -> StartTls {
@@ -190,9 +195,9 @@ async fn handshake(
     tcp: TcpStream,
     deadline: Instant,
 ) -> Result<(Box<TlsStream<TcpStream>>, TlsInfo), Error> {
-    let assurance = if target.needs_pkix() { Assurance::Verified } else { Assurance::Any };
     let limit = left(Stage::Handshake, deadline)?.min(env.timeouts.connect);
-    let connecting = env.tls.connect(tcp, (&target.host.name, target.address), assurance);
+    let place = (&*target.host.name, target.address);
+    let connecting = env.tls.connect(tcp, place, target.assurance());
     let Ok(made) = timeout(limit, Box::pin(connecting)).await else {
         return Err(Error::TimedOut(Stage::Handshake, limit));
     };

@@ -1,16 +1,16 @@
 //! TLS towards other servers: opportunistic (RFC 7435) or verified (RFC 8314, RFC 6125).
 //!
 //! Opportunistic connections take any certificate, but a certificate that does verify for the name
-//! of the host is recorded as `pkix`. DANE and MTA-STS are not looked at here.
+//! of the host is recorded as `pkix`. What TLSA records ask for is in `dane.rs`.
 
 use std::{io, net::IpAddr, sync::Arc};
 
-use posthouse_core::ports::transport::TlsInfo;
+use posthouse_core::ports::transport::{Dane, TlsInfo};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, ProtocolVersion, RootCertStore,
     SignatureScheme,
     client::{
-        WebPkiServerVerifier,
+        Resumption, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
@@ -19,37 +19,49 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use super::dane::{DaneVerifier, Pkix};
+
 /// Recorded when the certificate was not or could not be verified.
 pub(super) const OPPORTUNISTIC: &str = "opportunistic";
 /// Recorded when the certificate is valid for the name of the host.
 pub(super) const PKIX: &str = "pkix";
+/// Recorded when the certificate is the one that TLSA records ask for.
+pub(super) const DANE: &str = "dane";
 
 /// What must be true of the certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Assurance {
+pub(super) enum Assurance<'a> {
     /// Nothing.
     Any,
     /// It verifies for the host name, up to a trusted root.
     Verified,
+    /// The TLSA records ask for it; with `pkix` it is verified as well.
+    Dane { dane: &'a Arc<Dane>, pkix: bool },
 }
 
 /// The configurations for outgoing TLS, made once.
 pub(super) struct TlsClients {
+    provider: Arc<CryptoProvider>,
     any: TlsConnector,
     verified: TlsConnector,
     /// `None` when there are no roots: nothing verifies then.
     verifier: Option<Arc<WebPkiServerVerifier>>,
 }
 
+/// How to make one connection.
+struct Handshake {
+    connector: TlsConnector,
+    /// Goes into SNI.
+    name: ServerName<'static>,
+    /// What is proven when it succeeds; `None` when nothing is asked for.
+    proves: Option<&'static str>,
+}
+
 impl TlsClients {
     /// Prepares both kinds of client.
     pub(super) fn new(roots: Arc<RootCertStore>) -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let any = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider.clone())))
-            .with_no_client_auth();
+        let any = client(&provider, Arc::new(AnyCertificate(provider.clone())))?;
         let strict = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots.clone())
@@ -57,10 +69,12 @@ impl TlsClients {
         let verifier = if roots.is_empty() {
             None
         } else {
-            let built = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+            let built = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
+            let built = built.build();
             Some(built.map_err(|error| rustls::Error::General(error.to_string()))?)
         };
-        Ok(Self { any: Arc::new(any).into(), verified: Arc::new(strict).into(), verifier })
+        let (any, strict) = (Arc::new(any).into(), Arc::new(strict).into());
+        Ok(Self { provider, any, verified: strict, verifier })
     }
 
     /// Makes the handshake and tells what came of it.
@@ -68,21 +82,58 @@ impl TlsClients {
         &self,
         tcp: TcpStream,
         host: (&str, IpAddr),
-        assurance: Assurance,
+        assurance: Assurance<'_>,
     ) -> io::Result<(Box<TlsStream<TcpStream>>, TlsInfo)> {
-        let (connector, name) = match (assurance, server_name(host.0)) {
-            (Assurance::Verified, Some(name)) => (&self.verified, name),
-            (Assurance::Verified, None) => {
-                return Err(io::Error::other("the host name cannot be in a certificate"));
-            }
-            (Assurance::Any, Some(name)) => (&self.any, name),
-            (Assurance::Any, None) => (&self.any, ServerName::IpAddress(host.1.into())),
-        };
-        let stream = connector.connect(name.clone(), tcp).await?;
+        let Handshake { connector, name, proves } = self.prepare(host, assurance)?;
+        let stream = connector.connect(name, tcp).await?;
         let session = stream.get_ref().1;
-        let verified = assurance == Assurance::Verified || self.verifies(session, &name);
-        let facts = facts(session, if verified { PKIX } else { OPPORTUNISTIC });
+        let proven = proves.unwrap_or_else(|| {
+            let verifies = server_name(host.0).is_some_and(|name| self.verifies(session, &name));
+            if verifies { PKIX } else { OPPORTUNISTIC }
+        });
+        let facts = facts(session, proven);
         Ok((Box::new(stream), facts))
+    }
+
+    fn prepare(&self, host: (&str, IpAddr), assurance: Assurance<'_>) -> io::Result<Handshake> {
+        let unnamed = || ServerName::IpAddress(host.1.into());
+        let named = || {
+            let wrong = || io::Error::other("the host name cannot be in a certificate");
+            server_name(host.0).ok_or_else(wrong)
+        };
+        Ok(match assurance {
+            Assurance::Any => Handshake {
+                connector: self.any.clone(),
+                name: named().unwrap_or_else(|_| unnamed()),
+                proves: None,
+            },
+            Assurance::Verified => {
+                Handshake { connector: self.verified.clone(), name: named()?, proves: Some(PKIX) }
+            }
+            Assurance::Dane { dane, pkix } => {
+                let wanted = if pkix {
+                    Pkix::Required(self.verifier.clone(), named()?)
+                } else {
+                    Pkix::NotAskedFor
+                };
+                let connector = self.dane(dane, wanted).map_err(io::Error::other)?;
+                // RFC 7672 §8.1: SNI has the base domain of the TLSA records.
+                let name = dane.names.first().and_then(|base| server_name(base));
+                let name = name.unwrap_or_else(unnamed);
+                let unproven = dane.records.is_empty();
+                let proves = if unproven { pkix.then_some(PKIX) } else { Some(DANE) };
+                Handshake { connector, name, proves }
+            }
+        })
+    }
+
+    /// A client for these records and names only. It keeps no sessions: one that is resumed would
+    /// not be verified again, and the records may have changed.
+    fn dane(&self, dane: &Arc<Dane>, pkix: Pkix) -> Result<TlsConnector, rustls::Error> {
+        let verifier = DaneVerifier::new(dane.clone(), pkix, self.provider.clone());
+        let mut config = client(&self.provider, Arc::new(verifier))?;
+        config.resumption = Resumption::disabled();
+        Ok(Arc::new(config).into())
     }
 
     fn verifies(&self, session: &ClientConnection, name: &ServerName<'_>) -> bool {
@@ -92,6 +143,17 @@ impl TlsClients {
         };
         verifier.verify_server_cert(leaf, intermediates, name, &[], UnixTime::now()).is_ok()
     }
+}
+
+fn client(
+    provider: &Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ClientConfig, rustls::Error> {
+    Ok(ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
 }
 
 fn server_name(host: &str) -> Option<ServerName<'static>> {

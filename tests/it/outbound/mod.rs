@@ -4,6 +4,7 @@
 
 mod bounds;
 mod connections;
+mod dane;
 mod delivery;
 mod refusals;
 mod tls;

@@ -29,8 +29,8 @@ async fn a_preview_goes_where_the_message_goes() {
     assert_eq!(found["port"], app.delivery_port());
     assert_eq!(
         found["hosts"][0],
-        json!({"name": "first.remote.test", "preference": 10,
-                                         "addresses": [address]})
+        json!({"name": "first.remote.test", "preference": 10, "addresses": [address],
+               "dane": null, "barred": null})
     );
     assert_eq!(found["hosts"][1]["name"], "second.remote.test");
     assert_eq!(found["hosts"].as_array().unwrap().len(), 2, "the third has no address");
