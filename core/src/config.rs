@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use rustls::RootCertStore;
+
 use crate::ports::transport::{Credentials, Tls};
 
 const MIB: u64 = 1024 * 1024;
@@ -18,6 +20,8 @@ pub struct Config {
     pub message_size_limit: u64,
     /// Where outgoing mail goes.
     pub delivery: Delivery,
+    /// Where MTA-STS policies come from.
+    pub policy_hosts: PolicyHosts,
     /// Endpoints of webhooks may also be in these networks, written as CIDR.
     pub webhook_allowed_networks: Vec<String>,
     /// Most connections that deliver mail at a time.
@@ -38,6 +42,30 @@ pub struct Config {
     pub oidc: Option<Oidc>,
     /// Local addresses without an account are delivered to the sender's (localserve).
     pub sandbox: bool,
+}
+
+/// The web servers that give MTA-STS policies: those of the Internet, but for tests.
+#[derive(Debug, Clone)]
+pub struct PolicyHosts {
+    /// Their TCP port.
+    pub port: u16,
+    /// They may also be in these networks, written as CIDR.
+    pub allowed_networks: Vec<String>,
+    /// Roots of their certificates; none: those of the system.
+    pub roots: Option<Arc<RootCertStore>>,
+}
+
+impl PolicyHosts {
+    /// Roots of their certificates, when they are not those of the system.
+    pub(crate) fn roots(&self) -> Option<RootCertStore> {
+        self.roots.as_deref().cloned()
+    }
+}
+
+impl Default for PolicyHosts {
+    fn default() -> Self {
+        Self { port: 443, allowed_networks: Vec::new(), roots: None }
+    }
 }
 
 /// How long things of access tokens last.
@@ -151,6 +179,7 @@ impl Default for Config {
                 delay_notice_after: 5,
                 smart_host: None,
             },
+            policy_hosts: PolicyHosts::default(),
             webhook_allowed_networks: Vec::new(),
             delivery_connections: 500,
             connections_per_destination: 20,

@@ -87,6 +87,8 @@ kinds! {
     Route = "rte";
     /// A file that messages attach.
     Upload = "upl";
+    /// The MTA-STS policy of a domain.
+    MtaStsPolicy = "sts";
 }
 
 /// Identifier of a `K`.

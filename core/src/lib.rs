@@ -30,6 +30,7 @@ pub mod mailboxes;
 pub mod mails;
 pub mod messages;
 pub mod migrate;
+pub mod mta_sts;
 pub mod net;
 mod oidc;
 pub mod page;

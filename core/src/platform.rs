@@ -16,6 +16,7 @@ use crate::{
     inbound::Refusals,
     inbound_routes::Routes,
     messages::writer::Writer,
+    mta_sts::MtaSts,
     oidc::Provider,
     page::CursorKey,
     ports::{Clock, Resolver, Transport},
@@ -71,6 +72,7 @@ struct Inner {
     inbound_routes: Routes,
     refusals: Refusals,
     provider: Option<Provider>,
+    mta_sts: MtaSts,
 }
 
 impl Platform {
@@ -82,6 +84,7 @@ impl Platform {
         let webhooks = Webhooks::new(&parts.config)?;
         let budgets = Budgets::new(&parts.config)?;
         let provider = Provider::new(&parts.config, &parts.resolver)?;
+        let mta_sts = MtaSts::new(&parts.config, &parts.resolver)?;
         let blobs = Blobs::new(&parts.config, budgets.disk.clone())?;
         Ok(Self(Arc::new(Inner {
             config: parts.config,
@@ -105,6 +108,7 @@ impl Platform {
             inbound_routes: Routes::default(),
             refusals: Refusals::default(),
             provider,
+            mta_sts,
         })))
     }
 
@@ -183,6 +187,10 @@ impl Platform {
     /// The OpenID provider, if there is one.
     pub(crate) fn provider(&self) -> Option<&Provider> {
         self.0.provider.as_ref()
+    }
+
+    pub(crate) fn mta_sts(&self) -> &MtaSts {
+        &self.0.mta_sts
     }
 
     pub(crate) fn cursor_key(&self) -> &CursorKey {

@@ -92,6 +92,7 @@ impl Asks {
                 self.facts.helo.clone_from(&hello.name);
                 self.facts.esmtp = hello.esmtp;
                 self.facts.smtputf8 = params.smtputf8;
+                self.facts.requiretls = params.requiretls;
                 self.message(data).await
             }
         }
@@ -302,7 +303,8 @@ impl Asks {
         let tls = self.facts.tls.as_ref().map(|tls| format!("{} {}", tls.version, tls.cipher));
         let mechanism = self.mechanism.map_or("", Mechanism::as_str);
         let protocol = Protocol::Submission { tls, mechanism };
-        let options = Options { protocol, ..Options::default() };
+        let require_tls = self.facts.requiretls.then_some(true);
+        let options = Options { protocol, require_tls, ..Options::default() };
         let new = NewMessage {
             mail_from: Some(mail_from),
             recipients,

@@ -82,6 +82,7 @@ impl Connection {
             helo: String::new(),
             esmtp: false,
             smtputf8: false,
+            requiretls: false,
             tls: None,
         };
         let asks = Asks::new(shared.platform.clone(), facts.kind, connection, shared.fake.clone());

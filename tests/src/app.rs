@@ -178,6 +178,8 @@ fn config(files: &Path, delivery_port: u16) -> Config {
     };
     config.spool.directory = files.join("spool");
     config.delivery.port = delivery_port;
+    config.policy_hosts.port = delivery_port;
+    config.policy_hosts.allowed_networks = vec!["127.0.0.0/8".to_owned()];
     config
 }
 
@@ -397,6 +399,11 @@ impl App {
     /// Does the hourly clean-up now.
     pub async fn clean_up(&self) {
         self.server.as_ref().expect("a running server").clean_up().await;
+    }
+
+    /// Fetches the MTA-STS policies again that are due now.
+    pub async fn refresh_policies(&self) {
+        self.server.as_ref().expect("a running server").refresh_policies().await;
     }
 
     /// Stops the server and starts it again on the same data. It listens on the same ports.

@@ -9,6 +9,7 @@ use rcgen::{
 };
 use rustls::ServerConfig;
 use rustls_pki_types::PrivatePkcs8KeyDer;
+use time::Duration;
 
 use crate::app::App;
 
@@ -60,23 +61,32 @@ impl Chain {
 
 /// A certificate that nobody has a reason to trust.
 pub fn untrusted(host: &str) -> Arc<ServerConfig> {
-    issue(tempfile::tempdir().unwrap().path(), host)
+    issue(tempfile::tempdir().unwrap().path(), host, Duration::ZERO)
 }
 
 /// A certificate of the authority that the server of the test trusts.
 pub fn trusted(app: &App, host: &str) -> Arc<ServerConfig> {
+    issued_ago(app, host, Duration::ZERO)
+}
+
+/// The same, but its time is over.
+pub fn expired(app: &App, host: &str) -> Arc<ServerConfig> {
+    issued_ago(app, host, Duration::days(1000))
+}
+
+fn issued_ago(app: &App, host: &str, age: Duration) -> Arc<ServerConfig> {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("tls")).unwrap();
     for file in ["ca.pem", "ca-key.pem", "ca-issued.json"] {
         let to = dir.path().join("tls").join(file);
         fs::copy(app.tls_dir().join(file), to).unwrap();
     }
-    issue(dir.path(), host)
+    issue(dir.path(), host, age)
 }
 
-fn issue(dir: &Path, host: &str) -> Arc<ServerConfig> {
+fn issue(dir: &Path, host: &str, age: Duration) -> Arc<ServerConfig> {
     #[expect(clippy::disallowed_methods, reason = "TLS clients check it against the real time")]
     let now = time::OffsetDateTime::now_utc();
-    let files = LocalCertificates::ensure(dir, &[host.to_owned()], now).unwrap();
+    let files = LocalCertificates::ensure(dir, &[host.to_owned()], now - age).unwrap();
     server_config(&files.cert_file, &files.key_file, &[], SessionTickets::Off).unwrap()
 }

@@ -16,6 +16,7 @@ pub mod client;
 pub mod dns;
 pub mod logs;
 pub mod person;
+pub mod policy_host;
 pub mod postgres;
 pub mod proxy;
 pub mod receiver;

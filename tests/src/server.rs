@@ -75,8 +75,10 @@ impl Server {
         };
         let hostname = plan.core.hostname.clone();
         let certificates = certificates(plan);
+        let mut core = plan.core.clone();
+        core.policy_hosts.roots = Some(roots(&certificates));
         let config = AppConfig {
-            core: plan.core.clone(),
+            core,
             node_name: plan.node_name.clone(),
             pool: database.pool("test"),
             clock: plan.clock.clone(),
@@ -124,6 +126,11 @@ impl Server {
     /// Does the hourly clean-up now.
     pub(crate) async fn clean_up(&self) {
         posthouse_core::workers::clean_up(self.app.platform()).await.unwrap();
+    }
+
+    /// Fetches the MTA-STS policies again that are due.
+    pub(crate) async fn refresh_policies(&self) {
+        posthouse_core::mta_sts::refresh_due(self.app.platform()).await.unwrap();
     }
 
     /// Stops as at SIGTERM.

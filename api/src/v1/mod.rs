@@ -23,6 +23,7 @@ mod mail_shapes;
 mod mail_show;
 mod mailboxes;
 mod messages;
+mod mta_sts_policies;
 mod queue;
 mod queue_bulk;
 mod queue_holds;
@@ -72,6 +73,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(queue_preview::router())
         .merge(transports::router())
         .merge(mail_routes::router())
+        .merge(mta_sts_policies::router())
         .merge(suppressions::router())
         .merge(templates::router())
         .merge(mailboxes::router())

@@ -92,8 +92,8 @@ pub(crate) struct QueueBulkBody {
     /// Which deliveries; an empty object for all of the account.
     #[schema(value_type = QueueSelection)]
     filter: Object<QueueSelection>,
-    /// `cancel`, `fail`, `hold`, `release`, `retry_now`, `schedule` or `set_transport`, which
-    /// needs `admin:write`.
+    /// `cancel`, `fail`, `hold`, `release`, `retry_now`, `schedule`, `set_require_tls` or
+    /// `set_transport`, which needs `admin:write`.
     action: String,
     /// For `schedule`: when the next attempt is due, 60 days ahead at most.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -104,6 +104,11 @@ pub(crate) struct QueueBulkBody {
     #[schema(value_type = Option<String>)]
     #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
     transport_id: Option<Option<Id<id::Transport>>>,
+    /// For `set_require_tls`: whether they need TLS, as in `POST /v1/messages`.
+    #[serde(default, deserialize_with = "removable")]
+    #[schema(value_type = Option<bool>)]
+    #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
+    require_tls: Option<Option<bool>>,
     /// Only count what would be changed; false by default.
     dry_run: Option<bool>,
 }
@@ -133,17 +138,23 @@ impl QueueBulkBody {
         let scope = read_scope(selection.scope.as_deref(), "/filter/scope", &mut faults);
         let filter = selection.read(&mut faults);
         let at = self.scheduled_at.map(|time| time.0);
-        let action = read_action(&self.action, (at, self.transport_id), &mut faults);
+        let given = Given { at, transport: self.transport_id, require_tls: self.require_tls };
+        let action = read_action(&self.action, given, &mut faults);
         (Bulk { scope, filter, action, dry_run: self.dry_run.unwrap_or(false) }, faults)
     }
 }
 
+/// What comes with an action.
+#[derive(Clone, Copy)]
 #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
-fn read_action(
-    name: &str,
-    (at, transport): (Option<OffsetDateTime>, Option<Option<Id<id::Transport>>>),
-    faults: &mut Vec<FieldError>,
-) -> BulkAction {
+struct Given {
+    at: Option<OffsetDateTime>,
+    transport: Option<Option<Id<id::Transport>>>,
+    require_tls: Option<Option<bool>>,
+}
+
+fn read_action(name: &str, given: Given, faults: &mut Vec<FieldError>) -> BulkAction {
+    let Given { at, transport, require_tls: tls } = given;
     let mut fault = |pointer, code, detail| faults.push(FieldError::new(pointer, code, detail));
     if at.is_some() && name != "schedule" {
         fault("/scheduled_at", "not_allowed", "only the action schedule takes a time");
@@ -151,7 +162,14 @@ fn read_action(
     if transport.is_some() && name != "set_transport" {
         fault("/transport_id", "not_allowed", "only the action set_transport takes a transport");
     }
+    if tls.is_some() && name != "set_require_tls" {
+        fault("/require_tls", "not_allowed", "only the action set_require_tls takes this");
+    }
     match (name, at, transport) {
+        ("set_require_tls", ..) => match tls {
+            Some(tls) => return BulkAction::SetRequireTls(tls),
+            None => fault("/require_tls", "required", "say true, false or null"),
+        },
         ("schedule", Some(at), _) => return BulkAction::Schedule(at),
         ("schedule", None, _) => {
             fault("/scheduled_at", "required", "say when the next attempt is to be");
@@ -166,8 +184,8 @@ fn read_action(
         ("hold", ..) => return BulkAction::Change(Action::Hold),
         ("release", ..) => return BulkAction::Change(Action::Release),
         _ => {
-            let detail = "expected one of cancel, fail, hold, release, retry_now, schedule and \
-                          set_transport";
+            let detail = "expected one of cancel, fail, hold, release, retry_now, schedule, \
+                          set_require_tls and set_transport";
             fault("/action", "invalid_value", detail);
         }
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use axum::{Json, extract::FromRequestParts, http::request::Parts};
 use posthouse_core::{
     Cx, Error, Id, Scope, id,
+    mta_sts::Sts,
     ports::transport::{Dane, Host, Tls, Tlsa},
     queue::{self, PreviewOf, Problem, Via},
     suppressions,
@@ -50,6 +51,9 @@ pub(crate) struct DeliveryPreview {
     /// How the connection is protected: `opportunistic`, `required`, `implicit` or `never`.
     #[schema(value_type = Option<String>, example = "opportunistic")]
     tls: Option<&'static str>,
+    /// The MTA-STS policy of the recipient's domain; null: it has none, or the message does not go
+    /// there directly.
+    mta_sts: Option<PreviewPolicy>,
     /// Why it would not get anywhere; null: nothing is known against it.
     problem: Option<PreviewProblem>,
     /// Entries of the suppression list that apply: it would not be sent.
@@ -92,6 +96,8 @@ pub(crate) struct PreviewHost {
     dane: Option<PreviewDane>,
     /// Why it would not be used at all; null: nothing is known against it.
     barred: Option<String>,
+    /// The MTA-STS policy names it: where that is enforced, others are not used. Null: there is none.
+    mta_sts_match: Option<bool>,
 }
 
 /// What the TLSA records of a server ask for. With them it is never spoken to in plain text.
@@ -119,14 +125,49 @@ impl From<&Dane> for PreviewDane {
     }
 }
 
+/// An MTA-STS policy in a preview.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PreviewPolicy {
+    /// `enforce`: only hosts that it names, with a certificate that verifies; `testing` and `none`:
+    /// as without. Null: see `error`.
+    #[schema(value_type = Option<String>, example = "enforce")]
+    mode: Option<&'static str>,
+    /// Names of mail exchangers; `*.` stands for one label.
+    mx: Vec<String>,
+    /// From then on it does not hold any more, unless it is fetched again.
+    #[serde(with = "posthouse_core::time::millis::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<OffsetDateTime>,
+    /// Why it could not be fetched, when none is known from before.
+    error: Option<String>,
+}
+
+impl PreviewPolicy {
+    fn of(sts: &Sts) -> Option<Self> {
+        match sts {
+            Sts::Absent => None,
+            Sts::Unavailable(error) => {
+                let error = Some(error.to_string());
+                Some(Self { mode: None, mx: Vec::new(), expires_at: None, error })
+            }
+            Sts::Found(policy) => Some(Self {
+                mode: Some(policy.mode.as_str()),
+                mx: policy.mx.clone(),
+                expires_at: Some(policy.expires_at),
+                error: None,
+            }),
+        }
+    }
+}
+
 /// Why an attempt would not get anywhere.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PreviewProblem {
     /// The delivery would fail; else it would wait for the next attempt.
     permanent: bool,
     /// Enhanced status code (RFC 3463).
-    #[schema(value_type = String, example = "5.1.10")]
-    enhanced_code: &'static str,
+    #[schema(example = "5.1.10")]
+    enhanced_code: String,
     /// What is wrong.
     detail: String,
 }
@@ -158,14 +199,19 @@ pub(crate) struct PreviewLimits {
     new_recipients: i64,
 }
 
-impl From<Host> for PreviewHost {
-    fn from(host: Host) -> Self {
+impl PreviewHost {
+    fn new(host: Host, sts: &Sts) -> Self {
+        let mta_sts_match = match sts {
+            Sts::Found(policy) => Some(policy.covers(&host.name)),
+            Sts::Absent | Sts::Unavailable(_) => None,
+        };
         Self {
             name: host.name.to_string(),
             preference: host.preference,
             addresses: host.addresses,
             dane: host.security.dane.as_deref().map(Into::into),
             barred: host.security.barred.as_deref().map(|reply| reply.text.clone()),
+            mta_sts_match,
         }
     }
 }
@@ -192,9 +238,10 @@ impl DeliveryPreview {
             via: via(found.via),
             route_id: found.route,
             transport: found.transport.map(transport),
-            hosts: found.hosts.into_iter().map(Into::into).collect(),
+            hosts: found.hosts.into_iter().map(|host| PreviewHost::new(host, &found.sts)).collect(),
             port: found.port,
             tls: found.tls.map(tls),
+            mta_sts: PreviewPolicy::of(&found.sts),
             problem: found.problem.map(Into::into),
             suppressions: found.suppressions.into_iter().map(Into::into).collect(),
             holds: found.holds.into_iter().map(hold).collect(),
@@ -295,8 +342,9 @@ impl FromRequestParts<ApiState> for PreviewCall {
 /// Preview a delivery
 ///
 /// Where a message of the account would go if it were attempted now, and what stands in its way:
-/// exchangers and addresses as the attempt would look them up, route and transport, TLS,
-/// suppressions, hold rules, pauses and limits. Nothing is sent; nobody but DNS is asked.
+/// exchangers and addresses as the attempt would look them up, route and transport, TLS and MTA-STS,
+/// suppressions, hold rules, pauses and limits. Nothing is sent; only DNS, and the web server of an
+/// MTA-STS policy that is not known yet, are asked.
 #[utoipa::path(get, path = "/queue/preview", tag = "queue", params(PreviewParams),
     security(("api_key" = ["queue:read"])),
     responses((status = 200, description = "What would become of it", body = DeliveryPreview)))]

@@ -8,7 +8,7 @@ mod inspect;
 mod lines;
 
 pub use fields::{HeaderFields, header_fields, split_header, strip_header_fields};
-pub use inspect::{InspectError, Inspection, inspect};
+pub use inspect::{InspectError, Inspection, inspect, waives_tls};
 pub(crate) use inspect::{is_auto_submitted, message_ids};
 pub use lines::{BareLineEnd, has_bare_cr_or_lf, normalise_line_ends};
 

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use posthouse_mail::message::{header_fields, split_header};
+use posthouse_mail::message::{header_fields, split_header, waives_tls};
 use serde_json::value::to_raw_value;
 use time::OffsetDateTime;
 
@@ -23,6 +23,7 @@ use crate::{
     id::{self, Id, InboundRoute},
     inbound_routes::Plan,
     limits,
+    mails::Origin,
     messages::{
         Submission, SubmittedDelivery, labels,
         writer::{self, Prepared},
@@ -110,10 +111,13 @@ fn prepare(
     let lease = platform.queue().shards.pick()?;
     let id = Id::<id::Message>::in_shard(now, lease.shard);
     let account = arrival.mail.account;
+    let require_tls = require_tls(arrival);
     let (mut entries, mut deliveries) = (Vec::new(), Vec::new());
     for (number, to) in (1_u16..).zip(&plan.forward_to) {
         let (delivery, recipient) = (id.delivery(number), to.to_string());
-        entries.push(Entry::new(delivery, account, &recipient, now));
+        let mut entry = Entry::new(delivery, account, &recipient, now);
+        entry.require_tls = require_tls.into();
+        entries.push(entry);
         deliveries.push(SubmittedDelivery { id: delivery, recipient, status: "queued".to_owned() });
     }
     let message = message(platform, arrival, plan, (id, now))?;
@@ -146,10 +150,19 @@ fn prepare(
         mark: None,
         labels: labels::of(&[], &metadata(plan)),
         stream: None,
-        require_tls: None,
+        require_tls,
         message: Arc::new(message),
         submission,
     })
+}
+
+/// What the sender wants of TLS goes with the mail (RFC 8689 §4.2.1, §5).
+fn require_tls(arrival: &Arrival) -> Option<bool> {
+    if matches!(&arrival.mail.origin, Origin::Received(reception) if reception.requiretls) {
+        return Some(true);
+    }
+    let (header, _) = split_header(&arrival.data)?;
+    waives_tls(header).filter(|waives| *waives).map(|_| false)
 }
 
 /// Says which route it was.

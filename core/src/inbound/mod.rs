@@ -42,6 +42,8 @@ pub struct ConnectionFacts {
     pub esmtp: bool,
     /// The client used SMTPUTF8 in MAIL.
     pub smtputf8: bool,
+    /// The client used REQUIRETLS in MAIL.
+    pub requiretls: bool,
     /// Version and cipher suite, when the connection is encrypted.
     pub tls: Option<TlsFacts>,
 }

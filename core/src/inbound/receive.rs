@@ -132,7 +132,7 @@ fn prefix(
         local_ip: Some(facts.local_address),
         protocol: protocol(facts),
         tls: tls.as_deref(),
-        requiretls: false,
+        requiretls: facts.requiretls,
         id: &platform.trace_key().seal(Traced::Connection(facts.id))?,
         recipient: single.then_some(&recipient.address),
         now: platform.now(),
@@ -159,5 +159,6 @@ fn reception(incoming: &Incoming, recipient: &Recipient) -> Reception {
         remote_address: Some(facts.remote_address.to_string()),
         helo: facts.helo.clone(),
         tls: facts.tls.as_ref().map(|tls| json!({"version": tls.version, "cipher": tls.cipher})),
+        requiretls: facts.requiretls,
     }
 }

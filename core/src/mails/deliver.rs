@@ -50,6 +50,9 @@ pub(crate) struct Reception {
     pub helo: String,
     /// `{version, cipher}`; null without TLS.
     pub tls: Option<Value>,
+    /// With REQUIRETLS (RFC 8689): whoever sends it on asks for that as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub requiretls: bool,
 }
 
 /// A mail to be stored.

@@ -248,6 +248,8 @@ pub struct DeliveryView {
     pub pending_action: Option<String>,
     /// The transport that was chosen for it, before all routes.
     pub transport_id: Option<Id<id::Transport>>,
+    /// Whether a TLS connection is needed (RFC 8689); none: as the recipient's domain wants.
+    pub require_tls: Option<bool>,
     /// Tries so far, in order.
     pub attempts: Vec<AttemptView>,
 }

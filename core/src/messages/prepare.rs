@@ -13,8 +13,9 @@ use std::{
 use bytes::Bytes;
 use posthouse_mail::{
     address::Address,
+    compose::Draft,
     dkim::{self, Algorithm},
-    message as raw_message,
+    message::{self as raw_message, Inspection},
     received::{Protocol as With, ReceivedInput, received_line},
 };
 use serde_json::value::RawValue;
@@ -96,6 +97,7 @@ pub(super) async fn make(cx: &Cx, mut new: NewMessage, known: &Known) -> Result<
     }
     known.attach(&mut new)?;
     let duplicates = remove_duplicates(&mut new.recipients);
+    new.options.require_tls = require_tls(&new, inspected.as_ref());
     let lease = cx.platform().queue().shards.pick()?;
     let NewMessage { recipients, mut content, options, .. } = new;
     let id = Id::in_shard(cx.now(), lease.shard);
@@ -105,6 +107,7 @@ pub(super) async fn make(cx: &Cx, mut new: NewMessage, known: &Known) -> Result<
         now: cx.now(),
         hostname: cx.platform().config().hostname.clone(),
         recipient: recipients.first().filter(|_| recipients.len() == 1).cloned(),
+        require_tls: options.require_tls,
         signers: sender.domain.clone(),
         from: sender.from.clone(),
         inspected,
@@ -167,6 +170,23 @@ pub(super) async fn prepare(cx: &Cx, made: Made) -> Result<Prepared> {
     })
 }
 
+/// What the caller wants of TLS, or else the header field (B7).
+fn require_tls(new: &NewMessage, inspected: Option<&Inspection>) -> Option<bool> {
+    let waives = || match &new.content {
+        Content::Composed(draft) => tls_fields(draft)
+            .map(str::trim)
+            .fold(None, |all, one| Some(all.unwrap_or(true) && one.eq_ignore_ascii_case("no"))),
+        Content::Raw(_) => inspected.and_then(|inspected| inspected.waives_tls),
+    };
+    new.options.require_tls.or_else(|| waives().filter(|waives| *waives).map(|_| false))
+}
+
+/// The fields TLS-Required that the caller gives.
+fn tls_fields(draft: &Draft) -> impl Iterator<Item = &str> {
+    let fields = draft.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(TLS_REQUIRED));
+    fields.map(|(_, value)| value.as_str())
+}
+
 /// Header fields that follow from how it is sent, under the signatures.
 fn add_fields(
     cx: &Cx,
@@ -178,6 +198,7 @@ fn add_fields(
     unsubscribe::add_fields(cx, id, recipients, options, content)?;
     if let Content::Composed(draft) = content
         && options.require_tls == Some(false)
+        && tls_fields(draft).next().is_none()
     {
         draft.headers.push((TLS_REQUIRED.to_owned(), "No".to_owned()));
     }
@@ -286,6 +307,7 @@ fn rows(
         let mut entry = Entry::new(delivery, cx.account(), &text, due);
         entry.expires = options.expires_at.map_or(i64::MAX, millis);
         entry.topic.clone_from(&topic);
+        entry.require_tls = options.require_tls.into();
         entries.push(entry);
         deliveries.push(SubmittedDelivery {
             id: delivery,
@@ -367,7 +389,7 @@ fn received(job: &content::Job, protocol: &Protocol) -> String {
         local_ip: None,
         protocol: with,
         tls,
-        requiretls: false,
+        requiretls: job.require_tls == Some(true),
         id: &job.trace,
         recipient: job.recipient.as_ref(),
         now: job.now,

@@ -17,8 +17,8 @@ use crate::{
 /// The message is in memory as it was, and as it goes out.
 const COPIES: u64 = 2;
 
-/// Sends the content of `message` again, to its recipients or to others; with its reverse-path, tags
-/// and metadata.
+/// Sends the content of `message` again, to its recipients or to others; with its reverse-path, tags,
+/// metadata and wish for TLS.
 ///
 /// # Errors
 /// `NotFound` (also when the content was erased), and those of [`submit`].
@@ -52,6 +52,7 @@ pub async fn resend(
         tags: serde_json::from_value(original.tags).map_err(Error::internal)?,
         metadata: serde_json::from_value(original.metadata).map_err(Error::internal)?,
         sandbox: original.sandbox,
+        require_tls: original.require_tls,
         ..Options::default()
     };
     let new = NewMessage {

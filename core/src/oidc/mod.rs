@@ -28,7 +28,7 @@ use crate::{
     platform::Platform,
     ports::Resolver,
     scope::Scopes,
-    webhooks::{GuardedClient, Lookup, Policy},
+    webhooks::{GuardedClient, Policy, lookup_with},
 };
 use keys::State;
 
@@ -69,11 +69,6 @@ impl Provider {
     pub(crate) fn new(config: &Config, resolver: &Arc<dyn Resolver>) -> Result<Option<Self>> {
         let Some(settings) = config.oidc.clone() else { return Ok(None) };
         let policy = Arc::new(Policy::new(&settings.allowed_networks)?);
-        let resolver = Arc::clone(resolver);
-        let lookup: Lookup = Arc::new(move |host| {
-            let resolver = Arc::clone(&resolver);
-            Box::pin(async move { resolver.addresses(&host).await })
-        });
         if settings.issuer.parse::<url::Url>().is_err() {
             let fault = FieldError::new("/oidc/issuer", "invalid_url", "the issuer is a URL");
             return Err(Error::InvalidInput(vec![fault]));
@@ -82,7 +77,7 @@ impl Provider {
             Cache::builder().max_capacity(100).time_to_live(Duration::from_secs(1)).build();
         Ok(Some(Self {
             settings,
-            client: GuardedClient::new(&policy, &lookup)?,
+            client: GuardedClient::new(&policy, &lookup_with(resolver))?,
             state: Arc::default(),
             fetching: Arc::default(),
             administrators,

@@ -9,7 +9,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::blobs::Body;
+use crate::{blobs::Body, mta_sts::Sts};
 
 /// Delivers messages to one next hop.
 #[async_trait]
@@ -86,6 +86,26 @@ pub enum RequireTls {
     No,
 }
 
+impl From<Option<bool>> for RequireTls {
+    fn from(wish: Option<bool>) -> Self {
+        match wish {
+            None => Self::Default,
+            Some(true) => Self::Yes,
+            Some(false) => Self::No,
+        }
+    }
+}
+
+impl From<RequireTls> for Option<bool> {
+    fn from(wish: RequireTls) -> Self {
+        match wish {
+            RequireTls::Default => None,
+            RequireTls::Yes => Some(true),
+            RequireTls::No => Some(false),
+        }
+    }
+}
+
 /// Where to connect and how to protect it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Hop {
@@ -99,6 +119,8 @@ pub struct Hop {
     pub credentials: Option<Credentials>,
     /// All addresses are of this version, and so are connections that are used again.
     pub ip: Option<IpVersion>,
+    /// The MTA-STS policy that the hosts were held against.
+    pub sts: Sts,
 }
 
 /// A version of the Internet protocol.
@@ -233,6 +255,13 @@ pub struct TlsInfo {
     pub cipher: String,
     /// `opportunistic` (not verified), `pkix` or `dane`.
     pub verification: &'static str,
+}
+
+impl TlsInfo {
+    /// Whether the host has proved who it is.
+    pub fn is_verified(&self) -> bool {
+        self.verification != "opportunistic"
+    }
 }
 
 /// The result for one recipient.

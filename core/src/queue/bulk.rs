@@ -49,6 +49,8 @@ pub enum BulkAction {
     /// They take this transport whatever the routes say, or none: what the routes say. For
     /// administrators.
     SetTransport(Option<Id<Transport>>),
+    /// They need TLS, or not (RFC 8689), or as the domain of the recipient wants.
+    SetRequireTls(Option<bool>),
 }
 
 impl BulkAction {
@@ -57,12 +59,14 @@ impl BulkAction {
             Self::Change(action) => (action.as_str(), action.reason()),
             Self::Schedule(_) => ("postpone", "scheduled by request"),
             Self::SetTransport(_) => ("set_transport", "another transport by request"),
+            Self::SetRequireTls(_) => ("set_require_tls", "another wish for TLS by request"),
         };
-        let mut wish = Wish { action, at: None, reason, transport: None };
+        let mut wish = Wish::new(action, reason);
         match self {
             Self::Change(_) => {}
             Self::Schedule(at) => wish.at = Some(at),
             Self::SetTransport(transport) => wish.transport = Some(transport),
+            Self::SetRequireTls(require_tls) => wish.require_tls = Some(require_tls),
         }
         wish
     }
@@ -152,6 +156,8 @@ pub async fn change_many(cx: &Cx, bulk: Bulk) -> Result<Created<BulkDone>> {
 pub fn bulk_faults(cx: &Cx, bulk: &Bulk) -> Vec<FieldError> {
     match bulk.action {
         BulkAction::Schedule(at) => wishes::schedule_faults(cx, Some(at)),
-        BulkAction::Change(_) | BulkAction::SetTransport(_) => Vec::new(),
+        BulkAction::Change(_) | BulkAction::SetTransport(_) | BulkAction::SetRequireTls(_) => {
+            Vec::new()
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     error::Error,
     id::{Id, Message as MessageKind},
     platform::Platform,
-    ports::transport::{Job, Outcome, Peer, Reply, Report, RequireTls},
+    ports::transport::{Job, Outcome, Peer, Reply, Report},
     sandbox, suppressions,
 };
 
@@ -305,7 +305,7 @@ async fn attempt_by(
         recipients: group.iter().map(|entry| Arc::clone(&entry.recipient)).collect(),
         message: message.content(body),
         attempt: first.attempts,
-        require_tls: RequireTls::Default,
+        require_tls: first.require_tls,
         last_address: first.last_address,
     };
     let Report { outcomes, peer, duration } = platform.transport().deliver(job).await;

@@ -8,6 +8,7 @@ use rand::seq::SliceRandom as _;
 use crate::{
     config::SmartHost,
     dane,
+    mta_sts::{self, Sts},
     platform::Platform,
     ports::{
         DnsError, Location, Mx, Proven,
@@ -153,6 +154,7 @@ async fn through(platform: &Platform, relay: &SmartHost) -> Found {
         tls: relay.tls,
         credentials: relay.credentials.clone(),
         ip: None,
+        sts: Sts::Absent,
     }))
 }
 
@@ -190,7 +192,9 @@ async fn direct(platform: &Platform, domain: &str) -> Found {
         }
     }
     let port = platform.config().delivery.port;
-    Ok(Arc::new(Hop { hosts, port, tls: Tls::Opportunistic, credentials: None, ip: None }))
+    let sts = mta_sts::apply(platform, domain, &mut hosts).await;
+    let sts = sts.map_err(|error| Unroutable::temporary(format!("{domain}: {error}")))?;
+    Ok(Arc::new(Hop { hosts, port, tls: Tls::Opportunistic, credentials: None, ip: None, sts }))
 }
 
 async fn follow_aliases<'a>(

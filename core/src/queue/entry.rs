@@ -11,7 +11,10 @@ use std::{
 use time::OffsetDateTime;
 
 use super::store::Message;
-use crate::id::{Account, Delivery, Id, Transport};
+use crate::{
+    id::{Account, Delivery, Id, Transport},
+    ports::transport::RequireTls,
+};
 
 /// A recipient that waits.
 #[derive(Clone)]
@@ -37,6 +40,8 @@ pub(crate) struct Entry {
     pub at_home: bool,
     /// Chosen for it, before all routes.
     pub transport: Option<Id<Transport>>,
+    /// What is wanted of TLS.
+    pub require_tls: RequireTls,
     /// A rule holds it from the beginning; says why.
     pub held: Option<Arc<str>>,
     content: Option<Arc<Message>>,
@@ -63,6 +68,7 @@ impl Entry {
             asked: 0,
             at_home: false,
             transport: None,
+            require_tls: RequireTls::Default,
             held: None,
             content: None,
         }

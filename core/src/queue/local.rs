@@ -16,7 +16,7 @@ use crate::{
     },
     mails::{self, NewMail, Origin, Reception},
     platform::Platform,
-    ports::transport::Reply,
+    ports::transport::{Reply, RequireTls},
     room::Share,
     spool::Arrived,
 };
@@ -111,6 +111,7 @@ pub(crate) async fn arrival(
         remote_address: None,
         helo: host.to_owned(),
         tls: None,
+        requiretls: entry.require_tls == RequireTls::Yes,
     };
     let origin = Origin::Received(reception);
     let mut mail = NewMail::new(origin, prefix, parsed, blob, platform.now());

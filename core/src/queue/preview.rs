@@ -15,14 +15,15 @@ use crate::{
     error::Result,
     id::{self, Id},
     limits::{self, Usage},
+    mta_sts::Sts,
     ports::transport::{Host, Tls},
     routing::{self, Kind, Traveller},
     scope::Scope,
     suppressions::{self, Suppression},
 };
 
-/// How long DNS may take.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// How long DNS and the web server of an MTA-STS policy may take.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// Of what message.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub struct Preview {
     pub port: Option<u16>,
     /// How the connection would be protected.
     pub tls: Option<Tls>,
+    /// The MTA-STS policy of the recipient's domain, which the hosts were held against.
+    pub sts: Sts,
     /// Why it would not get anywhere.
     pub problem: Option<Problem>,
     /// Entries of the list by which the recipient is suppressed.
@@ -85,12 +88,21 @@ pub struct Problem {
     /// It would fail for good.
     pub permanent: bool,
     /// Enhanced status code.
-    pub enhanced: &'static str,
+    pub enhanced: String,
     /// What is wrong.
     pub text: String,
 }
 
-/// Looks what would become of a message of the account. Nothing is sent, and nobody but DNS is asked.
+/// What the first host says when none may be used.
+fn all_barred(hosts: &[Host]) -> Option<Problem> {
+    let all: Option<Vec<_>> = hosts.iter().map(|host| host.security.barred.as_deref()).collect();
+    let first = *all?.first()?;
+    let enhanced = first.enhanced.clone().unwrap_or_else(|| "4.7.0".to_owned());
+    Some(Problem { permanent: false, enhanced, text: first.text.clone() })
+}
+
+/// Looks what would become of a message of the account. Nothing is sent; only DNS, and the web
+/// server of an MTA-STS policy that is not known yet, are asked.
 ///
 /// # Errors
 /// `Forbidden`, `Unavailable`.
@@ -106,6 +118,7 @@ pub async fn preview(cx: &Cx, of: &PreviewOf) -> Result<Preview> {
         hosts: Vec::new(),
         port: None,
         tls: None,
+        sts: Sts::Absent,
         problem: None,
         suppressions: listed.into_iter().flat_map(|one| one.suppressions).collect(),
         holds: holds::that_hold(cx, from.as_deref().unwrap_or(""), &to).await?,
@@ -121,7 +134,7 @@ pub async fn preview(cx: &Cx, of: &PreviewOf) -> Result<Preview> {
         preview.via = Via::Local;
         if platform.directory().resolve(platform, &of.recipient).await?.is_none() {
             let text = "there is no such recipient here".to_owned();
-            preview.problem = Some(Problem { permanent: true, enhanced: "5.1.1", text });
+            preview.problem = Some(Problem { permanent: true, enhanced: "5.1.1".to_owned(), text });
         }
         return Ok(preview);
     }
@@ -153,14 +166,17 @@ async fn find_way(cx: &Cx, of: &PreviewOf, preview: &mut Preview) -> Result<()> 
             preview.via = if relays { Via::Relay } else { Via::Direct };
             preview.hosts.clone_from(&hop.hosts);
             (preview.port, preview.tls) = (Some(hop.port), Some(hop.tls));
+            preview.sts = hop.sts.clone();
+            preview.problem = all_barred(&hop.hosts);
         }
         Ok(Err(unroutable)) => {
-            let (permanent, enhanced) = (unroutable.permanent, unroutable.enhanced);
+            let (permanent, enhanced) = (unroutable.permanent, unroutable.enhanced.to_owned());
             preview.problem = Some(Problem { permanent, enhanced, text: unroutable.text });
         }
         Err(_) => {
             let text = format!("{domain}: DNS does not answer in time");
-            preview.problem = Some(Problem { permanent: false, enhanced: "4.4.3", text });
+            let enhanced = "4.4.3".to_owned();
+            preview.problem = Some(Problem { permanent: false, enhanced, text });
         }
     }
     Ok(())

@@ -77,7 +77,8 @@ fn lane_of(platform: &Platform, message: &Message, entry: &Entry) -> Option<Lane
     }
 }
 
-/// Recipients by the way they go; those of one way can be told to one server.
+/// Recipients by the way they go, and what is wanted of TLS; those of one way can be told to one
+/// server.
 pub(super) fn split(
     platform: &Platform,
     message: &Message,
@@ -88,8 +89,12 @@ pub(super) fn split(
         let way = choose(platform, message, &entry);
         let one_server = relays(platform, &way);
         let same = ways.iter_mut().find(|(other, entries)| {
-            let domain = entries.first().map(Entry::domain);
-            *other == way && (one_server || domain == Some(entry.domain()))
+            let first = entries.first();
+            *other == way
+                && first.is_some_and(|first| {
+                    first.require_tls == entry.require_tls
+                        && (one_server || first.domain() == entry.domain())
+                })
         });
         match same {
             Some((_, entries)) => entries.push(entry),

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use reqwest::{
     Response, StatusCode,
-    header::{HeaderMap, RETRY_AFTER},
+    header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER},
     redirect,
 };
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
@@ -85,12 +85,18 @@ impl Answer {
 impl Client {
     /// A client that looks hosts up with `lookup` and trusts the root certificates of the system.
     pub(crate) fn new(policy: &Arc<Policy>, lookup: &Lookup) -> Result<Self> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            tracing::warn!("no root certificates on this system: webhooks to https will all fail");
-        }
-        Self::with_roots(policy, lookup, roots)
+        Self::with_roots(policy, lookup, roots_of_the_system())
+    }
+
+    /// The same that waits for `timeout`, and perhaps trusts other roots.
+    pub(crate) fn patient(
+        policy: &Arc<Policy>,
+        lookup: &Lookup,
+        timeout: Duration,
+        roots: Option<RootCertStore>,
+    ) -> Result<Self> {
+        let roots = roots.unwrap_or_else(roots_of_the_system);
+        Ok(Self { timeout, ..Self::with_roots(policy, lookup, roots)? })
     }
 
     fn with_roots(policy: &Arc<Policy>, lookup: &Lookup, roots: RootCertStore) -> Result<Self> {
@@ -131,11 +137,27 @@ impl Client {
 
     /// Gets what is at `url`, at most 64 KiB; else what went wrong. Only 200 is success.
     pub(crate) async fn get(&self, url: &Url) -> Result<Vec<u8>, String> {
+        self.fetch(url, |_| true).await
+    }
+
+    /// The same of what is plain text.
+    pub(crate) async fn get_text(&self, url: &Url) -> Result<Vec<u8>, String> {
+        self.fetch(url, is_plain_text).await
+    }
+
+    async fn fetch(
+        &self,
+        url: &Url,
+        is_good: impl Fn(&HeaderMap) -> bool,
+    ) -> Result<Vec<u8>, String> {
         let fetch = async {
             let client = self.for_url(url)?;
             let response = client.get(url.clone()).send().await.map_err(describe)?;
             if response.status() != StatusCode::OK {
                 return Err(format!("the answer is {}", response.status()));
+            }
+            if !is_good(response.headers()) {
+                return Err("the answer is not of the right media type".to_owned());
             }
             whole(response).await
         };
@@ -159,6 +181,22 @@ impl Client {
             Ports::Unusual => &self.unusual,
         })
     }
+}
+
+fn roots_of_the_system() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        tracing::warn!("no root certificates on this system: all requests to https will fail");
+    }
+    roots
+}
+
+/// `text/plain`, whatever its parameters.
+fn is_plain_text(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let kind = kind.split_once(';').map_or(kind, |(kind, _)| kind);
+    kind.trim().eq_ignore_ascii_case("text/plain")
 }
 
 fn tls_config(roots: RootCertStore) -> Result<ClientConfig> {

@@ -16,7 +16,7 @@ use url::{Host, Url};
 use crate::{
     error::{Error, FieldError, Result},
     net::Network,
-    ports::DnsError,
+    ports::{DnsError, Resolver},
 };
 
 /// Special-purpose networks (RFC 6890 and its registries) that no request goes to.
@@ -129,13 +129,22 @@ fn is_localhost(name: &str) -> bool {
 
 /// No address of the host may be connected to. Says nothing of what the look-up gave.
 #[derive(Debug, thiserror::Error)]
-#[error("the host has no address that webhooks may be sent to")]
+#[error("the host has no address that requests may be sent to")]
 pub(crate) struct NoPermittedAddress;
 
 type LookedUp = Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, DnsError>> + Send>>;
 
 /// Looks up the addresses of a host.
 pub(crate) type Lookup = Arc<dyn Fn(String) -> LookedUp + Send + Sync>;
+
+/// Looks up with `resolver`.
+pub(crate) fn lookup_with(resolver: &Arc<dyn Resolver>) -> Lookup {
+    let resolver = Arc::clone(resolver);
+    Arc::new(move |host| {
+        let resolver = Arc::clone(&resolver);
+        Box::pin(async move { resolver.addresses(&host).await })
+    })
+}
 
 /// Gives the HTTP client only addresses that it may connect to.
 pub(super) struct GuardedResolver {

@@ -41,7 +41,7 @@ use crate::{
     error::{Error, Result},
     id::{self, Account, Event, Id},
 };
-pub(crate) use guard::{Lookup, Policy};
+pub(crate) use guard::{Policy, lookup_with};
 
 const NOT_FOUND: Error = Error::NotFound("webhook");
 

@@ -9,7 +9,7 @@ use crate::{
     blobs, credentials,
     error::Result,
     id::{self, Id},
-    idempotency, inbound, limits, mails,
+    idempotency, inbound, limits, mails, mta_sts,
     platform::Platform,
     tokens, uploads, webhooks,
 };
@@ -49,6 +49,7 @@ pub async fn run_due(platform: &Platform) -> Result<()> {
     limits::purge(&mut conn, now).await?;
     tokens::purge(&mut conn, now).await?;
     uploads::purge(&mut conn, now).await?;
+    mta_sts::purge(&mut conn, now).await?;
     drop(conn);
     tokens::rotate(platform).await?;
     blobs::garbage::collect(platform).await

@@ -88,6 +88,7 @@ export type {
   ListMailAttachment,
   ListMailbox,
   ListMessage,
+  ListMtaStsPolicy,
   ListRoute,
   ListSandboxMessage,
   ListSession,
@@ -144,6 +145,7 @@ export type {
   MessageRejectedEvent,
   MessageRejectedEventData,
   MessageScheduledEvent,
+  MtaStsPolicy,
   MultipartMessage,
   NamedAddress,
   NewAccount,
@@ -167,9 +169,11 @@ export type {
   OwnAccountPatch,
   PasswordChange,
   Pause,
+  PreviewDane,
   PreviewHold,
   PreviewHost,
   PreviewLimits,
+  PreviewPolicy,
   PreviewProblem,
   PreviewTransport,
   Problem,
@@ -1430,6 +1434,21 @@ export class MetaResource extends Resource {
   }
 }
 
+export class MtaStsPoliciesResource extends Resource {
+  /**
+   * List MTA-STS policies
+   *
+   * What is known of the policies of domains that mail was sent to, the one that was met last first.
+   * Policies come by themselves with deliveries, are fetched again each day, hold until `expires_at`
+   * whatever becomes of DNS and web server, and go when no mail has used them for 180 days.
+   *
+   * Scope: `admin:read`.
+   */
+  list(query?: t.ListMtaStsPoliciesData['query'], options?: RequestOptions): Pages<t.MtaStsPolicy> {
+    return this.api.pages<t.MtaStsPolicy>({ method: 'GET', path: '/v1/mta-sts-policies', query }, options);
+  }
+}
+
 export class QueueResource extends Resource {
   /**
    * Get the queue
@@ -1542,8 +1561,9 @@ export class QueueResource extends Resource {
    * Preview a delivery
    *
    * Where a message of the account would go if it were attempted now, and what stands in its way:
-   * exchangers and addresses as the attempt would look them up, route and transport, TLS,
-   * suppressions, hold rules, pauses and limits. Nothing is sent; nobody but DNS is asked.
+   * exchangers and addresses as the attempt would look them up, route and transport, TLS and MTA-STS,
+   * suppressions, hold rules, pauses and limits. Nothing is sent; only DNS, and the web server of an
+   * MTA-STS policy that is not known yet, are asked.
    *
    * Scope: `queue:read`.
    */
@@ -2253,6 +2273,7 @@ export class Resources {
   readonly messages: MessagesResource;
   /** About the server itself. */
   readonly meta: MetaResource;
+  readonly mtaStsPolicies: MtaStsPoliciesResource;
   /** The outgoing queue. */
   readonly queue: QueueResource;
   readonly routes: RoutesResource;
@@ -2284,6 +2305,7 @@ export class Resources {
     this.mailboxes = new MailboxesResource(api);
     this.messages = new MessagesResource(api);
     this.meta = new MetaResource(api);
+    this.mtaStsPolicies = new MtaStsPoliciesResource(api);
     this.queue = new QueueResource(api);
     this.routes = new RoutesResource(api);
     this.sandbox = new SandboxResource(api);

@@ -511,14 +511,18 @@ export type Delivery = {
      */
     complained_at?: string | null;
     /**
-     * `cancel`, `fail`, `hold`, `release`, `retry`, `schedule`, `postpone` or `set_transport`: asked
-     * for while an attempt is in progress. It is done when that attempt has ended, unless the delivery has ended with it.
+     * `cancel`, `fail`, `hold`, `release`, `retry`, `schedule`, `postpone`, `set_transport` or
+     * `set_require_tls`: asked for while an attempt is in progress. It is done when that attempt has ended, unless the delivery has ended with it.
      */
     pending_action?: string | null;
     /**
      * The transport that was chosen for it, whatever the routes say; null once it has ended.
      */
     transport_id?: string | null;
+    /**
+     * Whether it needs TLS; null: as the recipient's domain wants.
+     */
+    require_tls?: boolean | null;
     /**
      * Tries so far, in order.
      */
@@ -933,6 +937,7 @@ export type DeliveryPreview = {
      * How the connection is protected: `opportunistic`, `required`, `implicit` or `never`.
      */
     tls?: string | null;
+    mta_sts?: PreviewPolicy | null;
     problem?: PreviewProblem | null;
     /**
      * Entries of the suppression list that apply: it would not be sent.
@@ -2170,6 +2175,32 @@ export type ListMessage = {
      * The items, newest first unless the operation says otherwise.
      */
     data: Array<Message>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
+export type ListMtaStsPolicy = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<MtaStsPolicy>;
     /**
      * There are items after these.
      */
@@ -4028,6 +4059,61 @@ export type MessageScheduledEvent = {
 };
 
 /**
+ * The MTA-STS policy (RFC 8461) of a domain that mail was sent to.
+ */
+export type MtaStsPolicy = {
+    /**
+     * Identifier.
+     */
+    id: string;
+    /**
+     * Domain of recipients.
+     */
+    domain: string;
+    /**
+     * The id in the TXT record that the policy was fetched for; null: none could be fetched yet.
+     */
+    record_id?: string | null;
+    /**
+     * `enforce`: mail goes only to hosts that it names, with a certificate that verifies;
+     * `testing` and `none`: as without a policy.
+     */
+    mode?: string | null;
+    /**
+     * Names of mail exchangers; `*.` stands for one label.
+     */
+    mx: Array<string>;
+    /**
+     * How long it holds after it was fetched, whatever DNS says meanwhile.
+     */
+    max_age_seconds?: number | null;
+    /**
+     * When it was fetched.
+     */
+    fetched_at?: string | null;
+    /**
+     * From then on it does not hold any more.
+     */
+    expires_at?: string | null;
+    /**
+     * A delivery used it; written once a day.
+     */
+    last_used_at: string;
+    /**
+     * When it is fetched again, at the earliest.
+     */
+    refresh_at: string;
+    /**
+     * When the last fetch failed; null: it did not.
+     */
+    failed_at?: string | null;
+    /**
+     * Why it failed.
+     */
+    error?: string | null;
+};
+
+/**
  * A message and its files.
  */
 export type MultipartMessage = {
@@ -4449,9 +4535,10 @@ export type NewMessage = {
      */
     stream?: string | null;
     /**
-     * Whether it needs TLS (RFC 8689): null, TLS is used wherever the other server has it; false,
-     * rather without TLS than not at all, told to further servers by `TLS-Required: No`. True is
-     * refused for now.
+     * Whether it needs TLS (RFC 8689): true, it goes only to servers that prove who they are, by
+     * MTA-STS in mode `enforce` or DANE, and promise the same (REQUIRETLS), else it fails with
+     * 5.7.30; false, rather without TLS than not at all, whatever the recipient's domain publishes,
+     * told to further servers by `TLS-Required: No`; null, as the recipient's domain wants.
      */
     require_tls?: boolean | null;
     /**
@@ -4786,6 +4873,21 @@ export type Pause = {
 };
 
 /**
+ * What the TLSA records of a server ask for. With them it is never spoken to in plain text.
+ */
+export type PreviewDane = {
+    /**
+     * The records that count, as in a zone file. Empty: none can be used; the certificate may be
+     * any.
+     */
+    records: Array<string>;
+    /**
+     * A certificate of DANE-TA has to be for one of these names.
+     */
+    names: Array<string>;
+};
+
+/**
  * A rule that would hold the delivery.
  */
 export type PreviewHold = {
@@ -4819,6 +4921,15 @@ export type PreviewHost = {
      * Its addresses. The version of IP alternates from attempt to attempt.
      */
     addresses: Array<string>;
+    dane?: PreviewDane | null;
+    /**
+     * Why it would not be used at all; null: nothing is known against it.
+     */
+    barred?: string | null;
+    /**
+     * The MTA-STS policy names it: where that is enforced, others are not used. Null: there is none.
+     */
+    mta_sts_match?: boolean | null;
 };
 
 /**
@@ -4841,6 +4952,29 @@ export type PreviewLimits = {
      * Such recipients in the last 24 hours.
      */
     new_recipients: number;
+};
+
+/**
+ * An MTA-STS policy in a preview.
+ */
+export type PreviewPolicy = {
+    /**
+     * `enforce`: only hosts that it names, with a certificate that verifies; `testing` and `none`:
+     * as without. Null: see `error`.
+     */
+    mode?: string | null;
+    /**
+     * Names of mail exchangers; `*.` stands for one label.
+     */
+    mx: Array<string>;
+    /**
+     * From then on it does not hold any more, unless it is fetched again.
+     */
+    expires_at?: string | null;
+    /**
+     * Why it could not be fetched, when none is known from before.
+     */
+    error?: string | null;
 };
 
 /**
@@ -5027,8 +5161,8 @@ export type QueueBulk = {
      */
     filter: QueueSelection;
     /**
-     * `cancel`, `fail`, `hold`, `release`, `retry_now`, `schedule` or `set_transport`, which
-     * needs `admin:write`.
+     * `cancel`, `fail`, `hold`, `release`, `retry_now`, `schedule`, `set_require_tls` or
+     * `set_transport`, which needs `admin:write`.
      */
     action: string;
     /**
@@ -5040,6 +5174,10 @@ export type QueueBulk = {
      * the routes say.
      */
     transport_id?: string | null;
+    /**
+     * For `set_require_tls`: whether they need TLS, as in `POST /v1/messages`.
+     */
+    require_tls?: boolean | null;
     /**
      * Only count what would be changed; false by default.
      */
@@ -11969,6 +12107,11 @@ export type SendRawMessageData = {
          */
         stream?: string;
         /**
+         * Whether it needs TLS, as in `POST /v1/messages`; by default as its header field TLS-Required
+         * says.
+         */
+        require_tls?: boolean;
+        /**
          * What a recipient on the suppression list means: `skip` (default) or `refuse`.
          */
         on_suppressed?: string;
@@ -12965,6 +13108,78 @@ export type RetryMessageResponses = {
 };
 
 export type RetryMessageResponse = RetryMessageResponses[keyof RetryMessageResponses];
+
+export type ListMtaStsPoliciesData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Of this domain.
+         */
+        domain?: string;
+        /**
+         * `enforce`, `testing` or `none`.
+         */
+        mode?: string;
+        /**
+         * Size of the page, 1 to 200; 50 by default.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` or `prev_cursor` of another page of the same list.
+         */
+        cursor?: string;
+    };
+    url: '/v1/mta-sts-policies';
+};
+
+export type ListMtaStsPoliciesErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListMtaStsPoliciesError = ListMtaStsPoliciesErrors[keyof ListMtaStsPoliciesErrors];
+
+export type ListMtaStsPoliciesResponses = {
+    /**
+     * A page of policies
+     */
+    200: ListMtaStsPolicy;
+};
+
+export type ListMtaStsPoliciesResponse = ListMtaStsPoliciesResponses[keyof ListMtaStsPoliciesResponses];
 
 export type GetQueueData = {
     body?: never;

@@ -23,6 +23,8 @@ pub(super) struct Attempt<'a> {
     peer: Option<Peer>,
     /// What the hosts tried so far said, for recipients that none of them decided about.
     said: Option<Reply>,
+    /// What the first host lacks that cannot do what the sender wants of TLS.
+    lacking: Option<Reply>,
 }
 
 /// Where to go on after a host or address has been tried.
@@ -49,7 +51,15 @@ enum Reused<'a> {
 impl<'a> Attempt<'a> {
     /// Prepares a try that ends at `deadline`.
     pub(super) fn new(outbound: &'a Outbound, job: &'a Job, deadline: Instant) -> Self {
-        Self { outbound, job, deadline, ledger: Ledger::new(job), peer: None, said: None }
+        Self {
+            outbound,
+            job,
+            deadline,
+            ledger: Ledger::new(job),
+            peer: None,
+            said: None,
+            lacking: None,
+        }
     }
 
     /// Delivers; results in the order of the recipients, and the peer that they came from.
@@ -60,6 +70,12 @@ impl<'a> Attempt<'a> {
                 Reused::Nothing => self.hosts(None).await,
                 Reused::Tried(host) => self.hosts(Some(host)).await,
             }
+        }
+        if self.said.is_none()
+            && let Some(reply) = self.lacking
+        {
+            // RFC 8689 §4.2.1: no host will do, now or later.
+            self.ledger.settle_fault(Fault::Permanent(reply));
         }
         let said = self.said.unwrap_or_else(|| Reply::local("4.4.4", "There is no host to try"));
         (self.ledger.into_outcomes(|| said.clone()), self.peer)
@@ -154,6 +170,11 @@ impl<'a> Attempt<'a> {
 
     /// Notes what a host said and tells where to go on.
     fn record(&mut self, fault: Fault, peer: Peer) -> Next {
+        if let Fault::Lacking(reply) = fault {
+            self.lacking.get_or_insert(reply);
+            self.peer.get_or_insert(peer);
+            return Next::Host;
+        }
         if self.ledger.is_answered || matches!(fault, Fault::Permanent(_)) {
             self.ledger.settle_fault(fault);
             self.peer = Some(peer);

@@ -17,6 +17,8 @@ pub(super) enum Extension {
     StartTls,
     /// RFC 3461.
     Dsn,
+    /// RFC 8689.
+    RequireTls,
 }
 
 /// A SASL mechanism we can use, weakest first (RFC 4616, draft-murchison-sasl-login, RFC 7677).
@@ -45,7 +47,7 @@ pub(super) struct Capabilities {
 
 type Row = (&'static str, fn(&mut Capabilities, &str));
 
-const TABLE: [Row; 8] = [
+const TABLE: [Row; 9] = [
     ("PIPELINING", |offered, _| {
         offered.extensions.push(Extension::Pipelining);
     }),
@@ -64,6 +66,9 @@ const TABLE: [Row; 8] = [
     }),
     ("DSN", |offered, _| {
         offered.extensions.push(Extension::Dsn);
+    }),
+    ("REQUIRETLS", |offered, _| {
+        offered.extensions.push(Extension::RequireTls);
     }),
     ("LIMITS", read_limits),
     ("AUTH", read_mechanisms),
@@ -135,7 +140,7 @@ mod tests {
     fn keywords_are_read_in_any_case() {
         let offered = Capabilities::parse(
             "mx.example greets you\npipelining\nSIZE 1000\n8BitMime\nSMTPUTF8\nX-OTHER\nSTARTTLS\nDSN\n\
-             LIMITS RCPTMAX=20 mailmax=5 RCPTDOMAINMAX=1\nAUTH PLAIN scram-sha-256 LOGIN GSSAPI",
+             RequireTLS\nLIMITS RCPTMAX=20 mailmax=5 RCPTDOMAINMAX=1\nAUTH PLAIN scram-sha-256 LOGIN GSSAPI",
         );
         for extension in [
             Extension::Pipelining,
@@ -144,6 +149,7 @@ mod tests {
             Extension::SmtpUtf8,
             Extension::StartTls,
             Extension::Dsn,
+            Extension::RequireTls,
         ] {
             assert!(offered.offers(extension), "{extension:?}");
         }

@@ -109,6 +109,8 @@ pub(super) enum Fault {
     Temporary(Reply),
     /// The host refuses the message for good.
     Permanent(Reply),
+    /// The host cannot carry on what the sender wants of TLS (RFC 8689 §4.2): another one may.
+    Lacking(Reply),
 }
 
 impl Fault {
@@ -126,7 +128,10 @@ impl Fault {
     /// The reply, whatever it means.
     pub(super) fn into_reply(self) -> Reply {
         match self {
-            Self::Connection(reply) | Self::Temporary(reply) | Self::Permanent(reply) => reply,
+            Self::Connection(reply)
+            | Self::Temporary(reply)
+            | Self::Permanent(reply)
+            | Self::Lacking(reply) => reply,
         }
     }
 }

@@ -63,7 +63,10 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use posthouse_core::ports::transport::{Content, Hop, RequireTls, Security, Tls};
+    use posthouse_core::{
+        mta_sts::Sts,
+        ports::transport::{Content, Hop, RequireTls, Security, Tls},
+    };
 
     use super::*;
 
@@ -75,7 +78,14 @@ mod tests {
             addresses,
             security: Security::default(),
         };
-        let hop = Hop { hosts: vec![host], port: 25, tls: Tls::Never, credentials: None, ip: None };
+        let hop = Hop {
+            hosts: vec![host],
+            port: 25,
+            tls: Tls::Never,
+            credentials: None,
+            ip: None,
+            sts: Sts::Absent,
+        };
         let (prefix, body) = (Bytes::new(), Bytes::new().into());
         Job {
             hop: Arc::new(hop),

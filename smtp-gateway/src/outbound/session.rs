@@ -46,6 +46,8 @@ pub(super) struct Target<'a> {
     pub(super) address: IpAddr,
     /// What the host has to prove to the sender of this message.
     pub(super) security: &'a Security,
+    /// What the sender wants of TLS.
+    require_tls: RequireTls,
 }
 
 /// `TLS-Required: No` asks for nothing.
@@ -54,9 +56,29 @@ static NOTHING: Security = Security { barred: None, pkix: false, dane: None };
 impl<'a> Target<'a> {
     /// For a job.
     pub(super) fn new(job: &'a Job, host: &'a Host, address: IpAddr) -> Self {
-        let passes_over = job.require_tls == RequireTls::No;
-        let security = if passes_over { &NOTHING } else { &host.security };
-        Self { hop: &job.hop, host, address, security }
+        let require_tls = job.require_tls;
+        let security = if require_tls == RequireTls::No { &NOTHING } else { &host.security };
+        Self { hop: &job.hop, host, address, security, require_tls }
+    }
+
+    /// The sender waives what the receiving side publishes (E11).
+    fn waives(&self) -> bool {
+        let published = &self.host.security;
+        self.require_tls == RequireTls::No && (published.barred.is_some() || published.needs_tls())
+    }
+
+    /// Something says how the host proves who it is (RFC 8689 §4.2.1): a policy, TLSA records that
+    /// can be used, or the transport that it belongs to.
+    fn can_vouch(&self) -> bool {
+        let Security { dane, pkix, .. } = self.security;
+        let usable = dane.as_ref().is_some_and(|dane| !dane.records.is_empty());
+        usable || *pkix || matches!(self.hop.tls, Tls::Required | Tls::Implicit)
+    }
+
+    /// X.7.30 of RFC 8689 §8.
+    fn lacks(&self, what: &str) -> Fault {
+        let text = format!("{}: the message requires TLS (REQUIRETLS), but {what}", self.host.name);
+        Fault::Lacking(Reply::local("5.7.30", text))
     }
 
     /// What must be true of the certificate.
@@ -117,6 +139,29 @@ pub(super) async fn open(
     if let Some(reply) = &target.security.barred {
         return Err(Fault::Temporary(Reply::clone(reply)));
     }
+    let requires = target.require_tls == RequireTls::Yes;
+    if requires && !target.can_vouch() {
+        let what = "neither MTA-STS in mode enforce nor DANE says who the server has to be";
+        return Err(target.lacks(what));
+    }
+    if target.waives() {
+        metrics::counter!("posthouse_smtp_out_tls_waived_total").increment(1);
+    }
+    let connection = connect(env, target, deadline).await?;
+    let is_protected = connection.peer.tls.as_ref().is_some_and(TlsInfo::is_verified);
+    if !requires || (is_protected && connection.capabilities.offers(Extension::RequireTls)) {
+        return Ok(connection);
+    }
+    connection.quit().await;
+    Err(target.lacks("the server does not offer that"))
+}
+
+/// The same, whatever the server offers.
+async fn connect(
+    env: &Environment,
+    target: Target<'_>,
+    deadline: Instant,
+) -> Result<Connection, Fault> {
     let wish = target.start_tls();
     match Box::pin(attempt(env, target, deadline, wish)).await {
         Ok(connection) => Ok(connection),

@@ -3,7 +3,7 @@
 //! With PIPELINING a transaction is two writes: MAIL, every RCPT and DATA; then the message. A
 //! server that takes fewer recipients than offered gets the others in a further transaction.
 
-use posthouse_core::ports::transport::{Content, Host, Job, Outcome};
+use posthouse_core::ports::transport::{Content, Host, Job, Outcome, RequireTls};
 
 use super::{
     capabilities::Extension,
@@ -163,7 +163,9 @@ impl Transaction<'_> {
             Some(id) if offered.offers(Extension::Dsn) => format!(" RET=HDRS ENVID={id}"),
             _ => String::new(),
         };
-        let parameters: [&str; 4] = [&size, body, utf8, &report];
+        // Only hosts that offer it have got here.
+        let tls = if self.job.require_tls == RequireTls::Yes { " REQUIRETLS" } else { "" };
+        let parameters: [&str; 5] = [&size, body, utf8, tls, &report];
         let parameters = parameters.concat();
         self.connection.queue(&["MAIL FROM:<", &self.job.mail_from, ">", &parameters]);
     }

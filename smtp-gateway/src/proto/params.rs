@@ -13,6 +13,8 @@ pub struct MailParams {
     pub eight_bit: bool,
     /// SMTPUTF8.
     pub smtputf8: bool,
+    /// REQUIRETLS.
+    pub requiretls: bool,
 }
 
 /// One parameter.

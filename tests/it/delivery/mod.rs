@@ -7,6 +7,8 @@ mod first_attempt;
 mod here;
 mod injection;
 mod isolation;
+mod mta_sts;
+mod require_tls;
 mod retries;
 mod routes;
 mod scheduling;

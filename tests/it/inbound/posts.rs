@@ -108,7 +108,7 @@ async fn nothing_is_posted_into_networks_that_are_not_public() {
     bring(&app, "alice@example.test", &message("Secret")).await.expect("250");
     let call = eventually("the call", async || alice.webhook_deliveries(&hook.id()).await.pop());
     let call = call.await;
-    assert_eq!(call["error"], "the host has no address that webhooks may be sent to");
+    assert_eq!(call["error"], "the host has no address that requests may be sent to");
     assert_eq!(alice.inbox().await.len(), 1);
     app.stop().await;
 }

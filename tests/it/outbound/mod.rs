@@ -7,13 +7,17 @@ mod connections;
 mod dane;
 mod delivery;
 mod refusals;
+mod require_tls;
 mod tls;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use posthouse_core::ports::transport::{
-    Content, Hop, Host, Job, Outcome, Report, RequireTls, Security, Tls, Transport as _,
+use posthouse_core::{
+    mta_sts::Sts,
+    ports::transport::{
+        Content, Hop, Host, Job, Outcome, Report, RequireTls, Security, Tls, Transport as _,
+    },
 };
 use posthouse_smtp_gateway::outbound::{Outbound, OutboundConfig};
 use posthouse_tests::sink::Sink;
@@ -50,7 +54,14 @@ fn host(name: &str, sink: &Sink) -> Host {
 
 fn job_to(hosts: Vec<Host>, port: u16, recipients: &[&str]) -> Job {
     Job {
-        hop: Arc::new(Hop { hosts, port, tls: Tls::Opportunistic, credentials: None, ip: None }),
+        hop: Arc::new(Hop {
+            hosts,
+            port,
+            tls: Tls::Opportunistic,
+            credentials: None,
+            ip: None,
+            sts: Sts::Absent,
+        }),
         mail_from: "from@a.example".into(),
         envelope_id: None,
         recipients: recipients.iter().map(|address| Arc::from(*address)).collect(),

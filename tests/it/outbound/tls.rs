@@ -12,7 +12,7 @@ use rustls::{RootCertStore, ServerConfig, pki_types::PrivatePkcs8KeyDer};
 use super::{config, job, results, with_hop, with_security};
 
 /// A server configuration for `mx.test`, and roots that trust it.
-fn certificate() -> (Arc<ServerConfig>, Arc<RootCertStore>) {
+pub(super) fn certificate() -> (Arc<ServerConfig>, Arc<RootCertStore>) {
     let made = rcgen::generate_simple_self_signed(["mx.test".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
@@ -27,7 +27,7 @@ fn certificate() -> (Arc<ServerConfig>, Arc<RootCertStore>) {
     (Arc::new(server), Arc::new(roots))
 }
 
-fn client_with(roots: Arc<RootCertStore>) -> Outbound {
+pub(super) fn client_with(roots: Arc<RootCertStore>) -> Outbound {
     let mut config = config();
     config.roots = roots;
     Outbound::new(&config).unwrap()

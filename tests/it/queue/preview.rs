@@ -30,7 +30,7 @@ async fn a_preview_goes_where_the_message_goes() {
     assert_eq!(
         found["hosts"][0],
         json!({"name": "first.remote.test", "preference": 10, "addresses": [address],
-               "dane": null, "barred": null})
+               "dane": null, "barred": null, "mta_sts_match": null})
     );
     assert_eq!(found["hosts"][1]["name"], "second.remote.test");
     assert_eq!(found["hosts"].as_array().unwrap().len(), 2, "the third has no address");

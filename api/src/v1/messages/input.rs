@@ -88,9 +88,10 @@ pub(crate) struct NewMessage {
     /// links to unsubscribe without a topic are for this one.
     #[schema(example = "transactional")]
     pub stream: Option<String>,
-    /// Whether it needs TLS (RFC 8689): null, TLS is used wherever the other server has it; false,
-    /// rather without TLS than not at all, told to further servers by `TLS-Required: No`. True is
-    /// refused for now.
+    /// Whether it needs TLS (RFC 8689): true, it goes only to servers that prove who they are, by
+    /// MTA-STS in mode `enforce` or DANE, and promise the same (REQUIRETLS), else it fails with
+    /// 5.7.30; false, rather without TLS than not at all, whatever the recipient's domain publishes,
+    /// told to further servers by `TLS-Required: No`; null, as the recipient's domain wants.
     #[schema(example = json!(null))]
     pub require_tls: Option<bool>,
     /// What a recipient on the suppression list means; `skip` by default.

@@ -174,12 +174,14 @@ pub(crate) struct Delivery {
     #[serde(with = "posthouse_core::time::millis::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
     complained_at: Option<OffsetDateTime>,
-    /// `cancel`, `fail`, `hold`, `release`, `retry`, `schedule`, `postpone` or `set_transport`: asked
-    /// for while an attempt is in progress. It is done when that attempt has ended, unless the delivery has ended with it.
+    /// `cancel`, `fail`, `hold`, `release`, `retry`, `schedule`, `postpone`, `set_transport` or
+    /// `set_require_tls`: asked for while an attempt is in progress. It is done when that attempt has ended, unless the delivery has ended with it.
     pending_action: Option<String>,
     /// The transport that was chosen for it, whatever the routes say; null once it has ended.
     #[schema(value_type = Option<String>)]
     transport_id: Option<Id<id::Transport>>,
+    /// Whether it needs TLS; null: as the recipient's domain wants.
+    require_tls: Option<bool>,
     /// Tries so far, in order.
     attempts: Vec<Attempt>,
 }
@@ -247,6 +249,7 @@ impl From<messages::DeliveryView> for Delivery {
             complained_at: delivery.complained_at,
             pending_action: delivery.pending_action,
             transport_id: delivery.transport_id,
+            require_tls: delivery.require_tls,
             attempts: delivery.attempts.into_iter().map(Into::into).collect(),
         }
     }

@@ -52,6 +52,9 @@ struct RawQuery {
     dry_run: Option<bool>,
     /// The caller's kind of mail, such as `transactional` or `bulk`.
     stream: Option<String>,
+    /// Whether it needs TLS, as in `POST /v1/messages`; by default as its header field TLS-Required
+    /// says.
+    require_tls: Option<bool>,
     /// What a recipient on the suppression list means: `skip` (default) or `refuse`.
     on_suppressed: Option<String>,
 }
@@ -66,6 +69,7 @@ struct RawParams {
     sandbox: bool,
     dry_run: bool,
     stream: Option<String>,
+    require_tls: Option<bool>,
     on_suppressed: OnSuppressed,
 }
 
@@ -89,6 +93,7 @@ impl FromParams for RawParams {
             sandbox: reader.parsed("sandbox", "true or false").unwrap_or_default(),
             dry_run: reader.parsed("dry_run", "true or false").unwrap_or_default(),
             stream: reader.text("stream"),
+            require_tls: reader.parsed("require_tls", "true or false"),
             on_suppressed,
         }
     }
@@ -172,6 +177,7 @@ fn convert(params: RawParams, content: Bytes) -> Converted {
         sandbox: params.sandbox,
         dry_run: params.dry_run,
         stream: params.stream,
+        require_tls: params.require_tls,
         on_suppressed: params.on_suppressed,
         protocol: Protocol::Http,
         ..Options::default()

@@ -56,6 +56,8 @@ pub struct Inspection {
     pub needs_smtputf8: bool,
     /// The body has octets above 127, so onward delivery needs 8BITMIME.
     pub has_8bit: bool,
+    /// Whether all TLS-Required fields say `No`; none: there are none.
+    pub waives_tls: Option<bool>,
     /// Auto-Submitted says something other than `no` (RFC 3834).
     pub auto_submitted: bool,
     /// Message-IDs of References, with angle brackets.
@@ -84,6 +86,7 @@ pub fn inspect(message: &[u8]) -> Result<Inspection, InspectError> {
         received_count: 0,
         needs_smtputf8: !header.is_ascii() || (has_8bit && has_8bit_part_header(message)),
         has_8bit,
+        waives_tls: waives_tls(header),
         auto_submitted: false,
         references: Vec::new(),
         in_reply_to: Vec::new(),
@@ -143,6 +146,20 @@ fn author(header: &[u8]) -> Result<NamedAddress, InspectError> {
     NamedAddress::new(first.name.as_deref(), address).map_err(InspectError::BadFrom)
 }
 
+/// Whether all TLS-Required fields of a header say `No` (RFC 8689 §3); none: there are none.
+///
+/// `tls-required = "TLS-Required:" [CFWS] "No" [CFWS]`
+pub fn waives_tls(header: &[u8]) -> Option<bool> {
+    let fields =
+        header_fields(header).filter(|(name, _)| name.eq_ignore_ascii_case("TLS-Required"));
+    let says_no = |(_, value): (_, &[u8])| {
+        let text = encoded_word::unfold(value);
+        let word = text.split('(').next().unwrap_or("").trim();
+        word.eq_ignore_ascii_case("no")
+    };
+    fields.map(says_no).reduce(|all, one| all && one)
+}
+
 /// RFC 3834 §5: anything but `no`, parameters and comments aside.
 pub(crate) fn is_auto_submitted(value: &[u8]) -> bool {
     let text = encoded_word::unfold(value);
@@ -172,6 +189,21 @@ mod tests {
 
     fn from_of(header: &str) -> Result<String, InspectError> {
         inspect(format!("{header}\r\n\r\n").as_bytes()).map(|found| found.from.to_string())
+    }
+
+    #[test]
+    fn tls_is_waived_when_every_field_says_so() {
+        for (header, waives) in [
+            ("From: a@b\r\n", None),
+            ("TLS-Required: No\r\n", Some(true)),
+            ("tls-required:no\r\nTLS-Required:\r\n NO (really)\r\n", Some(true)),
+            ("TLS-Required: Yes\r\n", Some(false)),
+            ("TLS-Required: No\r\nTLS-Required: Yes\r\n", Some(false)),
+            ("TLS-Required: None\r\n", Some(false)),
+            ("TLS-Required:\r\n", Some(false)),
+        ] {
+            assert_eq!(waives_tls(header.as_bytes()), waives, "{header}");
+        }
     }
 
     #[test]

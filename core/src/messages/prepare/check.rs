@@ -118,11 +118,8 @@ fn wishes(new: &NewMessage, faults: &mut Vec<FieldError>) {
         let detail = "a stream has 1 to 64 ASCII letters, digits, dots, underscores and hyphens";
         faults.push(FieldError::new("/stream", "invalid_stream", detail));
     }
-    let Some(wish) = new.options.require_tls else { return };
-    if wish {
-        let detail = "REQUIRETLS (RFC 8689) is not there yet: leave this out, then TLS is used \
-                      wherever the other server has it";
-        faults.push(FieldError::new("/require_tls", "not_supported", detail));
+    if new.options.require_tls.is_none() {
+        return;
     }
     let Content::Composed(draft) = &new.content else { return };
     for (name, _) in &draft.headers {

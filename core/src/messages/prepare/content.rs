@@ -27,6 +27,8 @@ pub(super) struct Job {
     pub hostname: String,
     /// The recipient, if there is only one.
     pub recipient: Option<Address>,
+    /// What is wanted of TLS.
+    pub require_tls: Option<bool>,
     pub signers: Arc<DomainInfo>,
     pub from: Address,
     pub inspected: Option<Inspection>,
@@ -101,6 +103,9 @@ fn finish_raw(job: &Job, raw: Bytes, protocol: &Protocol) -> Result<Finished> {
     }
     if !inspected.has_date {
         added.push_str(&date_field(job.now));
+    }
+    if job.require_tls == Some(false) && inspected.waives_tls != Some(true) {
+        added.push_str("TLS-Required: No\r\n");
     }
     let (header, text) = split(&body)?;
     let prefix = prefix(job, protocol, &added, header, text)?;

@@ -163,11 +163,13 @@ pub(super) async fn insert_deliveries(conn: &mut PgConnection, rows: &[&Decided]
     let bounced: Vec<Option<OffsetDateTime>> = rows.iter().map(|one| one.bounced_at).collect();
     let complained: Vec<Option<OffsetDateTime>> =
         rows.iter().map(|one| one.complained_at).collect();
+    let require_tls: Vec<Option<bool>> =
+        rows.iter().map(|one| one.entry.require_tls.into()).collect();
     sqlx::query!(
         "INSERT INTO deliveries (account_id, delivery_id, recipient, status, attempts, completed_at,
-             bounced_at, complained_at)
+             bounced_at, complained_at, require_tls)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::smallint[],
-             $6::timestamptz[], $7::timestamptz[], $8::timestamptz[])
+             $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::boolean[])
          ON CONFLICT DO NOTHING",
         &accounts(&rows),
         &ids(&rows),
@@ -176,7 +178,8 @@ pub(super) async fn insert_deliveries(conn: &mut PgConnection, rows: &[&Decided]
         &attempts,
         &times,
         &bounced as &[Option<OffsetDateTime>],
-        &complained as &[Option<OffsetDateTime>]
+        &complained as &[Option<OffsetDateTime>],
+        &require_tls as &[Option<bool>]
     )
     .execute(conn)
     .await?;

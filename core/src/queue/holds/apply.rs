@@ -84,7 +84,7 @@ async fn apply_new(platform: &Platform, shutdown: &CancellationToken) -> Result<
             ..Selection::default()
         };
         let reason = reason(&hold);
-        let wish = Wish { action: "hold", at: None, reason: &reason, transport: None };
+        let wish = Wish::new("hold", &reason);
         let mut after = wishes::START;
         loop {
             if shutdown.is_cancelled() {

@@ -73,16 +73,18 @@ pub(crate) async fn insert(
             columns.expires.push(row.expires_at);
             columns.sandbox.push(row.message.sandbox);
             columns.topics.push(entry.topic.as_deref());
+            columns.require_tls.push(entry.require_tls.into());
         }
     }
     let done = sqlx::query!(
         "INSERT INTO queue (shard, delivery_id, account_id, recipient, status, next_attempt_at,
-             expires_at, sandbox, topic)
+             expires_at, sandbox, topic, require_tls)
          SELECT new.shard, new.id, new.account, new.recipient, new.status,
-             to_timestamp(new.due / 1000.0), new.expires, new.sandbox, new.topic
+             to_timestamp(new.due / 1000.0), new.expires, new.sandbox, new.topic, new.tls
          FROM unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::uuid[], $5::text[], $6::text[],
-             $7::bigint[], $8::timestamptz[], $9::boolean[], $10::text[])
-             AS new (shard, epoch, id, account, recipient, status, due, expires, sandbox, topic)
+             $7::bigint[], $8::timestamptz[], $9::boolean[], $10::text[], $12::boolean[])
+             AS new (shard, epoch, id, account, recipient, status, due, expires, sandbox, topic,
+                 tls)
          JOIN queue_shards AS s
              ON s.shard = new.shard AND s.epoch = new.epoch AND s.owner = $11",
         &columns.shards,
@@ -95,7 +97,8 @@ pub(crate) async fn insert(
         &columns.expires as &[Option<OffsetDateTime>],
         &columns.sandbox,
         &columns.topics as &[Option<&str>],
-        node
+        node,
+        &columns.require_tls as &[Option<bool>]
     )
     .execute(conn)
     .await?;
@@ -114,6 +117,7 @@ struct NewRows<'a> {
     expires: Vec<Option<OffsetDateTime>>,
     sandbox: Vec<bool>,
     topics: Vec<Option<&'a str>>,
+    require_tls: Vec<Option<bool>>,
 }
 
 /// A row of the queue.
@@ -128,6 +132,7 @@ struct EntryRow {
     sandbox: bool,
     topic: Option<String>,
     transport_id: Option<Uuid>,
+    require_tls: Option<bool>,
 }
 
 impl From<EntryRow> for Entry {
@@ -140,6 +145,7 @@ impl From<EntryRow> for Entry {
         entry.sandbox = row.sandbox;
         entry.topic = row.topic.map(Into::into);
         entry.transport = row.transport_id.map(Id::from);
+        entry.require_tls = row.require_tls.into();
         entry
     }
 }
@@ -153,7 +159,7 @@ pub(super) async fn load_shard(
     let rows = sqlx::query_as!(
         EntryRow,
         "SELECT delivery_id, account_id, recipient, attempts, next_attempt_at, expires_at,
-             last_address, sandbox, topic, transport_id
+             last_address, sandbox, topic, transport_id, require_tls
          FROM queue WHERE shard = $1 AND delivery_id > $2 AND status <> 'on_hold'
          ORDER BY delivery_id LIMIT $3",
         shard,
@@ -175,7 +181,8 @@ pub(super) async fn load_some(
     let rows = sqlx::query_as!(
         EntryRow,
         "SELECT q.delivery_id, q.account_id, q.recipient, q.attempts, q.next_attempt_at,
-             q.expires_at, q.last_address, q.sandbox, q.topic, q.transport_id
+             q.expires_at, q.last_address, q.sandbox, q.topic, q.transport_id,
+             q.require_tls
          FROM unnest($1::smallint[], $2::uuid[]) AS asked (shard, id)
          JOIN queue AS q ON q.shard = asked.shard AND q.delivery_id = asked.id
          WHERE q.status <> 'on_hold'

@@ -25,6 +25,7 @@ struct Row {
     complained_at: Option<OffsetDateTime>,
     pending_action: Option<String>,
     transport_id: Option<Uuid>,
+    require_tls: Option<bool>,
 }
 
 impl From<Row> for DeliveryView {
@@ -39,6 +40,7 @@ impl From<Row> for DeliveryView {
             complained_at: row.complained_at,
             pending_action: row.pending_action,
             transport_id: row.transport_id.map(Id::from),
+            require_tls: row.require_tls,
             attempts: Vec::new(),
         }
     }
@@ -73,16 +75,17 @@ async fn in_range(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT delivery_id AS "delivery_id!", recipient AS "recipient!", status AS "status!",
-             next_attempt_at, completed_at, bounced_at, complained_at, transport_id,
+             next_attempt_at, completed_at, bounced_at, complained_at, transport_id, require_tls,
              (SELECT w.action FROM queue_wishes AS w
               WHERE w.shard = all_of.shard AND w.delivery_id = all_of.delivery_id)
                  AS pending_action
          FROM (SELECT shard, delivery_id, recipient, status, next_attempt_at,
-                   NULL::timestamptz AS completed_at, bounced_at, complained_at, transport_id
+                   NULL::timestamptz AS completed_at, bounced_at, complained_at, transport_id,
+                   require_tls
                FROM queue WHERE shard = $2 AND delivery_id BETWEEN $3 AND $4 AND account_id = $1
                UNION ALL
                SELECT NULL, delivery_id, recipient, status, NULL, completed_at, bounced_at,
-                   complained_at, NULL
+                   complained_at, NULL, require_tls
                FROM deliveries WHERE account_id = $1 AND delivery_id BETWEEN $3 AND $4) AS all_of
          ORDER BY delivery_id"#,
         account.uuid(),
@@ -111,15 +114,17 @@ pub(crate) async fn list_deliveries(
         keyset,
         Row,
         r#"SELECT delivery_id AS "delivery_id!", recipient AS "recipient!", status AS "status!",
-             next_attempt_at, completed_at, bounced_at, complained_at, transport_id,
+             next_attempt_at, completed_at, bounced_at, complained_at, transport_id, require_tls,
              (SELECT w.action FROM queue_wishes AS w
               WHERE w.shard = d.shard AND w.delivery_id = d.delivery_id) AS pending_action
          FROM (SELECT shard, account_id, delivery_id, recipient, status, next_attempt_at,
-                   NULL::timestamptz AS completed_at, bounced_at, complained_at, transport_id
+                   NULL::timestamptz AS completed_at, bounced_at, complained_at, transport_id,
+                   require_tls
                FROM queue
                UNION ALL
                SELECT NULL::smallint, account_id, delivery_id, recipient, status,
-                   NULL::timestamptz, completed_at, bounced_at, complained_at, NULL::uuid
+                   NULL::timestamptz, completed_at, bounced_at, complained_at, NULL::uuid,
+                   require_tls
                FROM deliveries) AS d
          WHERE account_id = $3
            AND ($4::text IS NULL OR status = $4)

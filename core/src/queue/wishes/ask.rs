@@ -33,7 +33,7 @@ pub async fn change_message(
     message: Id<id::Message>,
     action: Action,
 ) -> Result<Vec<DeliveryView>> {
-    let wish = Wish { action: action.as_str(), at: None, reason: action.reason(), transport: None };
+    let wish = Wish::new(action.as_str(), action.reason());
     let (asked, views) = change(cx, message, &wish).await?;
     let is_done = |view: &DeliveryView| action.is_done(&view.status) || is_pending(view, action);
     if asked == 0 && !views.iter().any(is_done) {
@@ -56,7 +56,7 @@ pub async fn change_delivery(
     action: Action,
 ) -> Result<DeliveryView> {
     cx.require(Scope::MessagesWrite)?;
-    let wish = Wish { action: action.as_str(), at: None, reason: action.reason(), transport: None };
+    let wish = Wish::new(action.as_str(), action.reason());
     let range = (delivery.uuid(), delivery.uuid());
     let mut tx = cx.begin("queue.change_delivery").await?;
     let known = queue_store::find_delivery(tx.conn(), cx.account(), delivery).await?;
@@ -92,7 +92,7 @@ pub async fn schedule_message(
         return Err(Error::field("/scheduled_at", "too_far", detail));
     }
     let at = Some(at.unwrap_or_else(|| cx.now()));
-    let wish = Wish { action: "schedule", at, reason: "scheduled by request", transport: None };
+    let wish = Wish { at, ..Wish::new("schedule", "scheduled by request") };
     let (asked, _) = change(cx, message, &wish).await?;
     if asked == 0 {
         return Err(refused("schedule"));

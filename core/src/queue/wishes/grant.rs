@@ -226,6 +226,8 @@ async fn write(
                 states.due.push(due);
                 states.sets_transport.push(row.sets_transport);
                 states.transports.push(row.transport_id);
+                states.sets_require_tls.push(row.sets_require_tls);
+                states.require_tls.push(row.require_tls);
                 if let Some((kind, message)) = event.zip(message) {
                     let attempts = u16::try_from(row.attempts).unwrap_or(0);
                     let of = (id, row.recipient.as_str(), attempts);
@@ -293,8 +295,8 @@ fn effect(row: &Locked, now: OffsetDateTime) -> Effect {
             let status = if on_hold { "on_hold" } else { waiting(row.attempts, due, now) };
             Effect::Wait { status, due, event: None }
         }
-        // Nothing but the transport, or the rest came too late.
-        _ if row.sets_transport => {
+        // Nothing but the transport or the wish for TLS, or the rest came too late.
+        _ if row.sets_transport || row.sets_require_tls => {
             let status = match row.status.as_str() {
                 "on_hold" => "on_hold",
                 "scheduled" => "scheduled",
@@ -323,6 +325,7 @@ fn end(row: &Locked, message: Option<Arc<Message>>, now: OffsetDateTime) -> Deci
     let mut entry = Entry::new(id, account, &row.recipient, row.next_attempt_at);
     entry.attempts = u16::try_from(row.attempts).unwrap_or(0);
     entry.sandbox = row.sandbox;
+    entry.require_tls = row.requires_tls.into();
     if row.action == "fail" {
         let reply = Reply::local("5.0.0", row.reason.clone());
         return Decided::ended((entry, message), "failed", (reply, Some(Report::Failed)), now);

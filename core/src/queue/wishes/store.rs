@@ -21,6 +21,21 @@ pub(in crate::queue) struct Wish<'a> {
     /// Another transport besides, or none.
     #[expect(clippy::option_option, reason = "nothing, none and one are three things")]
     pub transport: Option<Option<Id<id::Transport>>>,
+    /// Another wish for TLS besides, or none.
+    #[expect(clippy::option_option, reason = "nothing, none and one are three things")]
+    pub require_tls: Option<Option<bool>>,
+}
+
+impl<'a> Wish<'a> {
+    /// The action, and why.
+    pub(in crate::queue) const fn new(action: &'a str, reason: &'a str) -> Self {
+        Self { action, at: None, reason, transport: None, require_tls: None }
+    }
+
+    /// It changes how a delivery goes; what else was wished for it stays.
+    const fn is_aside(&self) -> bool {
+        self.transport.is_some() || self.require_tls.is_some()
+    }
 }
 
 /// Writes a wish for the deliveries of `account` in a range of ids, as far as it makes sense for
@@ -86,6 +101,7 @@ pub(in crate::queue) struct Step {
 /// Writes a wish for the next deliveries of a selection, some thousand, as far as it makes sense
 /// for them; none: there are no more. Nothing takes the place of a wish to end a delivery. A dry
 /// run only counts.
+#[expect(clippy::too_many_lines, reason = "one query with its parameters")]
 pub(in crate::queue) async fn step(
     conn: &mut PgConnection,
     of: &Selection,
@@ -96,8 +112,7 @@ pub(in crate::queue) async fn step(
     let bound = |at| Id::<id::Delivery>::lower_bound(at).uuid();
     let row = sqlx::query!(
         r#"WITH page AS MATERIALIZED (
-             SELECT q.shard, q.delivery_id
-             FROM queue AS q
+             SELECT q.shard, q.delivery_id FROM queue AS q
              JOIN messages AS m ON m.account_id = q.account_id
                AND m.message_id = (left(q.delivery_id::text, 33) || '000')::uuid
              LEFT JOIN queue_wishes AS w ON w.shard = q.shard AND w.delivery_id = q.delivery_id
@@ -107,8 +122,7 @@ pub(in crate::queue) async fn step(
                AND ($5::text IS NULL OR lower(q.recipient) = $5)
                AND ($6::text IS NULL OR lower(split_part(m.mail_from, '@', -1)) = $6)
                AND ($7::text IS NULL OR lower(split_part(q.recipient, '@', -1)) = $7)
-               AND ($8::text IS NULL OR q.status = $8)
-               AND ($9::text IS NULL OR m.tags::jsonb ? $9)
+               AND ($8::text IS NULL OR q.status = $8) AND ($9::text IS NULL OR m.tags::jsonb ? $9)
                AND ($10::uuid IS NULL OR q.delivery_id >= $10)
                AND ($11::uuid IS NULL OR q.delivery_id < $11)
                AND queue_wish_fits($12, q.status, q.attempts, w.action)
@@ -116,15 +130,16 @@ pub(in crate::queue) async fn step(
              ORDER BY q.shard, q.delivery_id LIMIT $13
          ), asked AS (
              INSERT INTO queue_wishes AS w (shard, delivery_id, action, at, reason, sets_transport,
-                 transport_id)
-             SELECT shard, delivery_id, $12, $14, $15, $17, $18 FROM page WHERE NOT $16
-             ORDER BY delivery_id
-             ON CONFLICT (shard, delivery_id) DO UPDATE SET
-                 action = CASE WHEN $17 THEN w.action ELSE excluded.action END,
-                 at = CASE WHEN $17 THEN w.at ELSE excluded.at END,
-                 reason = CASE WHEN $17 THEN w.reason ELSE excluded.reason END,
+                 transport_id, sets_require_tls, require_tls)
+             SELECT shard, delivery_id, $12, $14, $15, $17, $18, $20, $21 FROM page WHERE NOT $16
+             ORDER BY delivery_id ON CONFLICT (shard, delivery_id) DO UPDATE SET
+                 action = CASE WHEN $19 THEN w.action ELSE excluded.action END,
+                 at = CASE WHEN $19 THEN w.at ELSE excluded.at END,
+                 reason = CASE WHEN $19 THEN w.reason ELSE excluded.reason END,
                  sets_transport = w.sets_transport OR $17,
-                 transport_id = CASE WHEN $17 THEN excluded.transport_id ELSE w.transport_id END
+                 transport_id = CASE WHEN $17 THEN excluded.transport_id ELSE w.transport_id END,
+                 sets_require_tls = w.sets_require_tls OR $20,
+                 require_tls = CASE WHEN $20 THEN excluded.require_tls ELSE w.require_tls END
                  WHERE w.action NOT IN ('cancel', 'fail')
          )
          SELECT shard, delivery_id, count(*) OVER () AS "count!" FROM page
@@ -146,7 +161,10 @@ pub(in crate::queue) async fn step(
         wish.reason,
         dry_run,
         wish.transport.is_some(),
-        wish.transport.flatten().map(Id::uuid) as Option<Uuid>
+        wish.transport.flatten().map(Id::uuid) as Option<Uuid>,
+        wish.is_aside(),
+        wish.require_tls.is_some(),
+        wish.require_tls.flatten() as Option<bool>
     )
     .fetch_optional(conn)
     .await?;
@@ -260,6 +278,10 @@ pub(super) struct Locked {
     pub reason: String,
     pub sets_transport: bool,
     pub transport_id: Option<Uuid>,
+    pub sets_require_tls: bool,
+    pub require_tls: Option<bool>,
+    /// As it is before.
+    pub requires_tls: Option<bool>,
 }
 
 /// Deliveries by shard, id and the epoch under which this node owns them.
@@ -276,7 +298,8 @@ pub(super) async fn lock(conn: &mut PgConnection, node: Uuid, keys: &Keys) -> Re
     let rows = sqlx::query_as!(
         Locked,
         "SELECT q.delivery_id, q.account_id, q.recipient, q.status, q.attempts, q.next_attempt_at,
-             q.sandbox, w.action, w.at, w.reason, w.sets_transport, w.transport_id
+             q.sandbox, w.action, w.at, w.reason, w.sets_transport, w.transport_id,
+             w.sets_require_tls, w.require_tls, q.require_tls AS requires_tls
          FROM unnest($1::smallint[], $2::uuid[], $3::bigint[]) AS asked (shard, id, epoch)
          JOIN queue_shards AS s
              ON s.shard = asked.shard AND s.epoch = asked.epoch AND s.owner = $4
@@ -304,22 +327,29 @@ pub(super) struct States {
     /// Which of them get another transport, or none.
     pub sets_transport: Vec<bool>,
     pub transports: Vec<Option<Uuid>>,
+    /// Which of them get another wish for TLS, or none.
+    pub sets_require_tls: Vec<bool>,
+    pub require_tls: Vec<Option<bool>>,
 }
 
 /// Writes new states of deliveries that are locked.
 pub(super) async fn update(conn: &mut PgConnection, states: &States) -> Result<()> {
     sqlx::query!(
         "UPDATE queue AS q SET status = new.status, next_attempt_at = new.due,
-             transport_id = CASE WHEN new.sets THEN new.transport ELSE q.transport_id END
+             transport_id = CASE WHEN new.sets THEN new.transport ELSE q.transport_id END,
+             require_tls = CASE WHEN new.sets_tls THEN new.tls ELSE q.require_tls END
          FROM unnest($1::smallint[], $2::uuid[], $3::text[], $4::timestamptz[], $5::boolean[],
-             $6::uuid[]) AS new (shard, id, status, due, sets, transport)
+             $6::uuid[], $7::boolean[], $8::boolean[])
+             AS new (shard, id, status, due, sets, transport, sets_tls, tls)
          WHERE q.shard = new.shard AND q.delivery_id = new.id",
         &states.shards,
         &states.ids,
         &states.statuses as &[&str],
         &states.due,
         &states.sets_transport,
-        &states.transports as &[Option<Uuid>]
+        &states.transports as &[Option<Uuid>],
+        &states.sets_require_tls,
+        &states.require_tls as &[Option<bool>]
     )
     .execute(conn)
     .await?;

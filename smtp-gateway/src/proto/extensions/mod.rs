@@ -7,6 +7,7 @@ mod eight_bit_mime;
 mod enhanced_status_codes;
 mod limits;
 mod pipelining;
+mod requiretls;
 pub(super) mod size;
 mod smtputf8;
 mod starttls;
@@ -53,6 +54,7 @@ pub static ALL: &[&dyn Extension] = &[
     &enhanced_status_codes::EnhancedStatusCodes,
     &eight_bit_mime::EightBitMime,
     &limits::Limits,
+    &requiretls::RequireTls,
     &smtputf8::SmtpUtf8,
 ];
 
