@@ -23,6 +23,7 @@ mod nodes;
 mod outbound;
 mod queue;
 mod reading;
+mod sandbox;
 mod smtp_server;
 mod submission;
 mod suppressions;

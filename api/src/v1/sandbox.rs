@@ -1,14 +1,15 @@
-//! `/v1/sandbox/messages`: what the sandbox did with outgoing mail. For development and tests.
+//! `/v1/sandbox`: what the sandbox did with outgoing mail, and what it is to do wrong. For
+//! development and tests.
 
 use std::time::Duration;
 
 use axum::{Json, http::StatusCode};
 use posthouse_core::{
-    Id, id,
+    Cx, Error, FieldError, Id, Scope, id,
     page::PageRequest,
-    sandbox::{self, SandboxFilter},
+    sandbox::{self, Fault, SandboxFilter},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -16,7 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::fields::PageParams;
 use crate::{
     answer::List,
-    extract::{Caller, FromParams, Params, Reader},
+    extract::{Caller, Create, FromParams, Input, Object, Params, Reader},
     problem::{ApiResult, Problem},
     state::ApiState,
 };
@@ -27,7 +28,9 @@ const MAX_WAIT: u64 = 60;
 const DEFAULT_WAIT: u64 = 10;
 
 pub(crate) fn router() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list_sandbox_messages, clear_sandbox))
+    OpenApiRouter::new()
+        .routes(routes!(list_sandbox_messages, clear_sandbox))
+        .routes(routes!(get_sandbox_faults, set_sandbox_faults))
 }
 
 pub(crate) fn patient_router() -> OpenApiRouter<ApiState> {
@@ -82,6 +85,93 @@ impl From<sandbox::SandboxMessage> for SandboxMessage {
             mail_id: message.mail_id,
             at: message.at,
         }
+    }
+}
+
+/// Something that goes wrong in the sandbox.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SandboxFault, example = json!({
+    "recipient": "*@example.net", "smtp_code": 451, "enhanced_code": "4.7.1", "attempts": 1,
+}))]
+pub(crate) struct FaultBody {
+    /// Pattern of recipients that it happens to, `*` for any characters, in any case; absent: all.
+    recipient: Option<String>,
+    /// Code that the recipient is refused with; absent: the server is only slow.
+    #[schema(minimum = 400, maximum = 599)]
+    smtp_code: Option<u16>,
+    /// Enhanced status code, of the class of `smtp_code`.
+    enhanced_code: Option<String>,
+    /// Text of the reply.
+    reply: Option<String>,
+    /// How long the server takes; at most an hour.
+    #[schema(maximum = 3600)]
+    delay_seconds: Option<u32>,
+    /// Happens in the first so many attempts of a delivery only, as with greylisting.
+    #[schema(minimum = 1)]
+    attempts: Option<u16>,
+    /// Happens to so many of a hundred; absent: to all.
+    #[schema(minimum = 1, maximum = 100)]
+    percent: Option<u8>,
+}
+
+impl From<FaultBody> for Fault {
+    fn from(body: FaultBody) -> Self {
+        Self {
+            recipient: body.recipient,
+            smtp_code: body.smtp_code,
+            enhanced_code: body.enhanced_code,
+            reply: body.reply,
+            delay_seconds: body.delay_seconds,
+            attempts: body.attempts,
+            percent: body.percent,
+        }
+    }
+}
+
+impl From<Fault> for FaultBody {
+    fn from(fault: Fault) -> Self {
+        Self {
+            recipient: fault.recipient,
+            smtp_code: fault.smtp_code,
+            enhanced_code: fault.enhanced_code,
+            reply: fault.reply,
+            delay_seconds: fault.delay_seconds,
+            attempts: fault.attempts,
+            percent: fault.percent,
+        }
+    }
+}
+
+/// What goes wrong in the sandbox of an account.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SandboxFaults)]
+pub(crate) struct FaultsBody {
+    /// In the order in which they are tried; the first that fits an attempt happens. At most 50.
+    #[schema(value_type = Vec<FaultBody>)]
+    faults: Vec<Object<FaultBody>>,
+}
+
+impl From<FaultsBody> for Vec<Fault> {
+    fn from(body: FaultsBody) -> Self {
+        body.faults.into_iter().map(|Object(fault)| fault.into()).collect()
+    }
+}
+
+impl From<Vec<Fault>> for FaultsBody {
+    fn from(faults: Vec<Fault>) -> Self {
+        Self { faults: faults.into_iter().map(|fault| Object(fault.into())).collect() }
+    }
+}
+
+impl Input for FaultsBody {
+    fn require(cx: &Cx) -> Result<(), Error> {
+        cx.require(Scope::MessagesWrite)
+    }
+
+    fn faults(self, _: &Cx) -> Vec<FieldError> {
+        sandbox::fault_faults(&Vec::from(self))
     }
 }
 
@@ -188,4 +278,27 @@ async fn wait_for_sandbox_message(
 async fn clear_sandbox(Caller(cx): Caller) -> ApiResult<StatusCode> {
     sandbox::clear(&cx).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Get the faults of the sandbox
+///
+/// What goes wrong there, beside what the names of recipients ask for.
+#[utoipa::path(get, path = "/sandbox/faults", tag = "sandbox",
+    security(("api_key" = ["messages:read"])),
+    responses((status = 200, description = "The faults", body = FaultsBody)))]
+async fn get_sandbox_faults(Caller(cx): Caller) -> ApiResult<Json<FaultsBody>> {
+    Ok(Json(sandbox::faults(&cx).await?.into()))
+}
+
+/// Set the faults of the sandbox
+///
+/// Replaces them all; an empty list ends them. They hold for each attempt that begins after the
+/// answer, in the sandbox of this account only, and come before what a recipient's name asks for.
+#[utoipa::path(put, path = "/sandbox/faults", tag = "sandbox",
+    request_body = FaultsBody, security(("api_key" = ["messages:write"])),
+    responses((status = 200, description = "The faults", body = FaultsBody)))]
+async fn set_sandbox_faults(
+    Create { cx, body }: Create<FaultsBody>,
+) -> ApiResult<Json<FaultsBody>> {
+    Ok(Json(sandbox::set_faults(&cx, body.into()).await?.into()))
 }

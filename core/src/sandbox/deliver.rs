@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use posthouse_mail::address::Address;
 
-use super::magic::{Magic, magic};
+use super::{
+    faults::{self, Mishap},
+    magic::{Magic, magic},
+};
 use crate::{
     blobs::Body,
     error::{Code, Error, Result},
@@ -52,11 +55,34 @@ pub(crate) async fn deliver(
 async fn play(platform: &Platform, entry: &Entry, message: (&Message, &Body)) -> Result<Verdict> {
     let recipient = Address::parse(&entry.recipient).map_err(Error::internal)?;
     let home = home(platform, &recipient).await?;
-    let magic = if home.is_some_and(|home| home.exact) { None } else { magic(recipient.local()) };
-    let verdict = match magic {
+    let verdict = match suffer(platform, entry).await? {
+        Some(reply) if reply.code.is_some_and(|code| code >= 500) => Verdict::Failed(reply),
+        Some(reply) => Verdict::Deferred(reply),
+        None if home.is_some_and(|home| home.exact) => answer(None).await,
+        None => answer(magic(recipient.local())).await,
+    };
+    if matches!(verdict, Verdict::Suppressed(_)) {
+        return Ok(verdict);
+    }
+    let home = home.map(|home| home.account);
+    match store(platform, entry, message, home, &verdict).await {
+        Ok(()) => Ok(verdict),
+        // A route of the recipient.
+        Err(error) if error.code() == Code::PolicyRejected => {
+            let verdict = Verdict::Failed(reply(550, "5.7.1", &error.to_string()));
+            store(platform, entry, message, home, &verdict).await?;
+            Ok(verdict)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What a recipient of that name gets.
+async fn answer(magic: Option<Magic>) -> Verdict {
+    match magic {
         Some(Magic::Suppressed) => {
             let text = "the sandbox plays a recipient on the suppression list";
-            return Ok(Verdict::Suppressed(Reply::local("5.7.1", text)));
+            Verdict::Suppressed(Reply::local("5.7.1", text))
         }
         Some(Magic::Code(code)) if code >= 500 => {
             Verdict::Failed(reply(code, "5.1.1", "the sandbox refuses this recipient"))
@@ -71,18 +97,18 @@ async fn play(platform: &Platform, entry: &Entry, message: (&Message, &Body)) ->
         Some(Magic::Code(_)) | None => {
             Verdict::Delivered(reply(250, "2.0.0", "delivered by the sandbox"))
         }
-    };
-    let home = home.map(|home| home.account);
-    match store(platform, entry, message, home, &verdict).await {
-        Ok(()) => Ok(verdict),
-        // A route of the recipient.
-        Err(error) if error.code() == Code::PolicyRejected => {
-            let verdict = Verdict::Failed(reply(550, "5.7.1", &error.to_string()));
-            store(platform, entry, message, home, &verdict).await?;
-            Ok(verdict)
-        }
-        Err(error) => Err(error),
     }
+}
+
+/// Lets happen what the account has asked for; the reply that refuses the recipient, if any.
+async fn suffer(platform: &Platform, entry: &Entry) -> Result<Option<Reply>> {
+    let mut conn = platform.acquire().await?;
+    let attempt = (&*entry.recipient, entry.attempts);
+    let mishap = faults::mishap(&mut conn, entry.account, attempt).await?;
+    drop(conn);
+    let Some(Mishap { delay, refusal }) = mishap else { return Ok(None) };
+    tokio::time::sleep(delay).await;
+    Ok(refusal)
 }
 
 fn reply(code: u16, enhanced: &str, text: &str) -> Reply {

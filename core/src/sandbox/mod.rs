@@ -1,6 +1,7 @@
 //! The sandbox: messages are queued and "delivered" without leaving the server.
 
 mod deliver;
+mod faults;
 mod list;
 mod magic;
 
@@ -8,6 +9,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 pub(crate) use deliver::deliver;
+pub use faults::{Fault, MAX_FAULTS, fault_faults, faults, set_faults};
 pub use list::{SandboxFilter, clear, list, wait};
 
 use crate::id::{Delivery, Id, Mail, Message};
