@@ -110,6 +110,8 @@ pub struct Actor {
     pub requests_per_minute: Option<i32>,
     /// Most requests with the key in a minute.
     pub key_requests_per_minute: Option<i32>,
+    /// Most recipients of messages with the key in 24 hours.
+    pub key_recipients_per_day: Option<i64>,
     /// Messages of this caller go to the sandbox, never out.
     pub sandbox: bool,
 }
@@ -129,7 +131,16 @@ impl Actor {
             expires_at: None,
             requests_per_minute: None,
             key_requests_per_minute: None,
+            key_recipients_per_day: None,
             sandbox: false,
+        }
+    }
+
+    /// The API key, if what is sent with it is counted.
+    pub(crate) const fn counted_key(&self) -> Option<Id<ApiKey>> {
+        match (self.credential, self.key_recipients_per_day) {
+            (Credential::ApiKey(key), Some(_)) => Some(key),
+            _ => None,
         }
     }
 }

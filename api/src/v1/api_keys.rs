@@ -55,6 +55,10 @@ pub(crate) struct ApiKey {
     /// Most requests with it in a minute, beside the limit of its account; null: no limit.
     #[schema(example = 600)]
     requests_per_minute: Option<i32>,
+    /// Most recipients of messages with it in 24 hours, beside the limit of its account; null: no
+    /// limit.
+    #[schema(example = 10_000)]
+    recipients_per_day: Option<i64>,
     /// End of its life; null: never.
     #[serde(with = "posthouse_core::time::millis::option")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -81,6 +85,7 @@ impl From<api_keys::ApiKey> for ApiKey {
             allowed_senders: key.allowed_senders,
             sandbox: key.sandbox,
             requests_per_minute: key.requests_per_minute,
+            recipients_per_day: key.recipients_per_day,
             expires_at: key.expires_at,
             last_used_at: key.last_used_at,
             created_at: key.created_at,
@@ -120,6 +125,9 @@ pub(crate) struct NewApiKeyBody {
     /// Most requests with it in a minute; no limit by default.
     #[schema(minimum = 1)]
     requests_per_minute: Option<i32>,
+    /// Most recipients of messages with it in 24 hours; no limit by default.
+    #[schema(minimum = 0)]
+    recipients_per_day: Option<i64>,
     /// End of its life; never by default.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Time>,
@@ -135,6 +143,7 @@ impl From<NewApiKeyBody> for NewApiKey {
             allowed_senders: body.allowed_senders.unwrap_or_default(),
             sandbox: body.sandbox.unwrap_or_default(),
             requests_per_minute: body.requests_per_minute,
+            recipients_per_day: body.recipients_per_day,
             expires_at: body.expires_at.map(|time| time.0),
         }
     }
@@ -180,6 +189,10 @@ pub(crate) struct ApiKeyPatchBody {
     #[serde(default, deserialize_with = "removable")]
     #[schema(minimum = 1)]
     requests_per_minute: Option<Option<i32>>,
+    /// Most recipients of messages with it in 24 hours; null: no limit.
+    #[serde(default, deserialize_with = "removable")]
+    #[schema(minimum = 0)]
+    recipients_per_day: Option<Option<i64>>,
     /// End of its life; null: never.
     #[serde(default, deserialize_with = "removable")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -195,6 +208,7 @@ impl From<ApiKeyPatchBody> for ApiKeyPatch {
             allowed_senders: body.allowed_senders,
             sandbox: body.sandbox,
             requests_per_minute: body.requests_per_minute,
+            recipients_per_day: body.recipients_per_day,
             expires_at: body.expires_at.map(|end| end.map(|time| time.0)),
         }
     }

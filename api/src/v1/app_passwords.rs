@@ -114,6 +114,7 @@ impl From<NewAppPasswordBody> for NewApiKey {
             allowed_senders: body.allowed_senders.unwrap_or_default(),
             sandbox: body.sandbox.unwrap_or_default(),
             requests_per_minute: None,
+            recipients_per_day: None,
             expires_at: body.expires_at.map(|time| time.0),
         }
     }

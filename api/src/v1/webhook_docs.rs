@@ -20,7 +20,8 @@ use super::{
     webhook_shapes::{
         DeliveryEventData, LimitEventData, LoginEventData, MailDeletedEventData,
         MailDroppedEventData, MailEventData, MailUpdatedEventData, MessageEventData,
-        MessageRejectedEventData, SuppressionEventData, UnsubscribeEventData, WebhookEventData,
+        MessageRejectedEventData, QuotaEventData, SuppressionEventData, UnsubscribeEventData,
+        WebhookEventData,
     },
 };
 
@@ -38,6 +39,7 @@ pub(crate) fn describe_webhooks(document: &mut OpenApi) {
     add::<UnsubscribeEventData>(components);
     add::<WebhookEventData>(components);
     add::<LimitEventData>(components);
+    add::<QuotaEventData>(components);
     add::<LoginEventData>(components);
     let mut paths = PathsBuilder::new();
     for kind in EventKind::ALL.iter().copied() {
@@ -83,6 +85,7 @@ pub(super) fn data_schema(kind: EventKind) -> String {
         EventKind::MessageRejected => MessageRejectedEventData::name(),
         EventKind::WebhookDisabled | EventKind::WebhookTest => WebhookEventData::name(),
         EventKind::AccountLimitExceeded => LimitEventData::name(),
+        EventKind::AccountQuotaWarning => QuotaEventData::name(),
         EventKind::LoginNewAddress => LoginEventData::name(),
     }
     .into_owned()

@@ -4,9 +4,9 @@ use posthouse_core::{
     Id,
     events::{
         DeliveryEvent, DeliveryRef, EventKind, LimitEvent, LoginEvent, MailContentEvent,
-        MailDeletedEvent, MailEnvelope, MailEvent, MailUpdatedEvent, MessageEvent, RejectedEvent,
-        ReportRef, RouteRef, Routing, SkippedAction, SuppressionEvent, UnsubscribeEvent,
-        WebhookEvent,
+        MailDeletedEvent, MailEnvelope, MailEvent, MailUpdatedEvent, MessageEvent, QuotaEvent,
+        RejectedEvent, ReportRef, RouteRef, Routing, SkippedAction, SuppressionEvent,
+        UnsubscribeEvent, WebhookEvent,
     },
     id::Kind,
 };
@@ -68,6 +68,7 @@ fn data(kind: EventKind) -> Value {
         EventKind::WebhookDisabled => webhook("the endpoint answered 410 Gone"),
         EventKind::WebhookTest => webhook("somebody asked for this test"),
         EventKind::AccountLimitExceeded => limit_exceeded(),
+        EventKind::AccountQuotaWarning => quota_warning(),
         EventKind::LoginNewAddress => new_address(),
     }
 }
@@ -283,6 +284,10 @@ fn webhook(reason: &str) -> Value {
 fn limit_exceeded() -> Value {
     let (limit, maximum, window_seconds) = ("recipients_per_day", 1000, 86_400);
     value(&LimitEvent { limit, maximum, window_seconds, api_key_id: None })
+}
+
+fn quota_warning() -> Value {
+    value(&QuotaEvent { percent: 80, used_bytes: 8_100_000, quota_bytes: 10_000_000 })
 }
 
 fn new_address() -> Value {

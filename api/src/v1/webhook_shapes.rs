@@ -432,6 +432,18 @@ pub(super) struct LimitEventData {
     api_key_id: Option<String>,
 }
 
+/// What `account.quota_warning` says.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct QuotaEventData {
+    /// Part of the quota that was passed: 80 or 95.
+    percent: i64,
+    /// Octets of all mail now.
+    used_bytes: i64,
+    /// The quota.
+    quota_bytes: i64,
+}
+
 /// What `login.new_address` says.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what the core writes")]

@@ -57,6 +57,7 @@ pub(crate) struct KeyInfo {
     pub requests_per_minute: Option<i32>,
     /// Of this key alone.
     pub key_requests_per_minute: Option<i32>,
+    pub key_recipients_per_day: Option<i64>,
     /// Its use has been noted since it was looked up.
     pub noted: AtomicBool,
 }

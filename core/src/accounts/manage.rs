@@ -10,6 +10,7 @@ use crate::{
     cx::{Cx, Tx},
     error::{Error, FieldError, Result},
     id::{self, Id},
+    mails,
     page::{Keyset, Page, PageRequest},
     scope::{Scope, Scopes},
     text, tokens,
@@ -52,6 +53,7 @@ pub async fn update(cx: &Cx, account: Id<id::Account>, patch: AccountPatch) -> R
     let secrets = derive(cx, account, patch.password.as_deref()).await?;
     let mut tx = cx.begin("accounts.update").await?;
     require_version(&mut tx, cx, account).await?;
+    let before = mails::store::used(tx.conn(), account).await?;
     if !store::update(tx.conn(), account, &patch, now).await? {
         return Err(Error::NotFound("account"));
     }
@@ -69,6 +71,9 @@ pub async fn update(cx: &Cx, account: Id<id::Account>, patch: AccountPatch) -> R
     }
     if patch.password.is_some() || patch.login_disabled.as_ref().is_some_and(Option::is_some) {
         tokens::store::delete_all(tx.conn(), account).await?;
+    }
+    if let (Some(before), Some(now)) = (before, mails::store::used(tx.conn(), account).await?) {
+        mails::quota::tell(&mut tx, account, before, now);
     }
     audit::record(&mut tx, cx, "update_account", Some(account), "").await?;
     let updated = store::find(tx.conn(), account).await?.ok_or(Error::NotFound("account"))?;

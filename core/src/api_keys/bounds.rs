@@ -19,6 +19,7 @@ pub(crate) struct Bounds<'a> {
     senders: &'a [String],
     sandbox: bool,
     requests_per_minute: Option<i32>,
+    recipients_per_day: Option<i64>,
     expires_at: Option<OffsetDateTime>,
 }
 
@@ -31,6 +32,7 @@ impl<'a> Bounds<'a> {
             senders: &actor.allowed_senders,
             sandbox: actor.sandbox,
             requests_per_minute: actor.key_requests_per_minute,
+            recipients_per_day: actor.key_recipients_per_day,
             expires_at: actor.expires_at,
         }
     }
@@ -43,6 +45,7 @@ impl<'a> Bounds<'a> {
             senders: &key.allowed_senders,
             sandbox: key.sandbox,
             requests_per_minute: key.requests_per_minute,
+            recipients_per_day: key.recipients_per_day,
             expires_at: key.expires_at,
         }
     }
@@ -50,7 +53,7 @@ impl<'a> Bounds<'a> {
     /// Whether these are no bounds at all but the scopes, and the scopes are these at least.
     pub(crate) fn are_at_least(&self, scopes: Scopes) -> bool {
         let free = self.cidrs.is_empty() && self.senders.is_empty();
-        let free = free && self.requests_per_minute.is_none();
+        let free = free && self.requests_per_minute.is_none() && self.recipients_per_day.is_none();
         free && !self.sandbox && self.expires_at.is_none() && self.scopes.covers(scopes)
     }
 
@@ -80,6 +83,12 @@ impl<'a> Bounds<'a> {
         {
             let detail = "a key with a limit of requests makes only keys with no higher one";
             faults.push(FieldError::new("/requests_per_minute", STRONGER, detail));
+        }
+        if let Some(limit) = self.recipients_per_day
+            && key.recipients_per_day.is_none_or(|more| more > limit)
+        {
+            let detail = "a key with a limit of recipients makes only keys with no higher one";
+            faults.push(FieldError::new("/recipients_per_day", STRONGER, detail));
         }
         if let Some(end) = self.expires_at
             && key.expires_at.is_none_or(|at| at > end)

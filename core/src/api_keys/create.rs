@@ -118,6 +118,10 @@ pub(crate) fn form_faults(new: &NewApiKey, now: Option<OffsetDateTime>) -> Vec<F
         let detail = "must be positive; null lifts the limit";
         faults.push(FieldError::new("/requests_per_minute", "out_of_range", detail));
     }
+    if new.recipients_per_day.is_some_and(|limit| limit < 0) {
+        let detail = "must not be negative; null lifts the limit";
+        faults.push(FieldError::new("/recipients_per_day", "out_of_range", detail));
+    }
     if now.is_some_and(|now| new.expires_at.is_some_and(|at| at <= now)) {
         faults.push(FieldError::new("/expires_at", "in_the_past", "the time has passed"));
     }

@@ -47,6 +47,9 @@ pub struct ApiKey {
     pub sandbox: bool,
     /// Most requests with it in a minute, beside the limit of its account.
     pub requests_per_minute: Option<i32>,
+    /// Most recipients of messages with it in 24 hours, beside the limit of its account.
+    #[serde(default)]
+    pub recipients_per_day: Option<i64>,
     /// End of its life.
     #[serde(with = "crate::time::millis::option")]
     pub expires_at: Option<OffsetDateTime>,
@@ -84,6 +87,8 @@ pub struct NewApiKey {
     pub sandbox: bool,
     /// Most requests with it in a minute.
     pub requests_per_minute: Option<i32>,
+    /// Most recipients of messages with it in 24 hours.
+    pub recipients_per_day: Option<i64>,
     /// End of its life.
     pub expires_at: Option<OffsetDateTime>,
 }
@@ -103,6 +108,8 @@ pub struct ApiKeyPatch {
     pub sandbox: Option<bool>,
     /// `Some(None)`: no limit of its own.
     pub requests_per_minute: Option<Option<i32>>,
+    /// `Some(None)`: no limit of its own.
+    pub recipients_per_day: Option<Option<i64>>,
     /// `Some(None)`: it has no end.
     pub expires_at: Option<Option<OffsetDateTime>>,
 }

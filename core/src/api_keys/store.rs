@@ -25,6 +25,7 @@ struct Row {
     allowed_senders: Vec<String>,
     sandbox: bool,
     requests_per_minute: Option<i32>,
+    recipients_per_day: Option<i64>,
     expires_at: Option<OffsetDateTime>,
     last_used_at: Option<OffsetDateTime>,
     created_at: OffsetDateTime,
@@ -42,6 +43,7 @@ impl From<Row> for ApiKey {
             allowed_senders: row.allowed_senders,
             sandbox: row.sandbox,
             requests_per_minute: row.requests_per_minute,
+            recipients_per_day: row.recipients_per_day,
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             created_at: row.created_at,
@@ -66,8 +68,9 @@ pub(super) async fn insert(
 ) -> Result<()> {
     sqlx::query!(
         "INSERT INTO api_keys (key_id, account_id, name, secret_hash, hint, scopes, allowed_cidrs,
-             allowed_senders, sandbox, expires_at, created_at, requests_per_minute)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             allowed_senders, sandbox, expires_at, created_at, requests_per_minute,
+             recipients_per_day)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         row.id.uuid(),
         row.account.uuid(),
         new.name,
@@ -79,7 +82,8 @@ pub(super) async fn insert(
         new.sandbox,
         new.expires_at,
         now,
-        new.requests_per_minute
+        new.requests_per_minute,
+        new.recipients_per_day
     )
     .execute(conn)
     .await?;
@@ -90,7 +94,7 @@ pub(super) async fn find(conn: &mut PgConnection, key: Id<id::ApiKey>) -> Result
     let row = sqlx::query_as!(
         Row,
         "SELECT key_id, account_id, name, hint, scopes, allowed_cidrs, allowed_senders, sandbox,
-             requests_per_minute, expires_at, last_used_at, created_at
+             requests_per_minute, recipients_per_day, expires_at, last_used_at, created_at
          FROM api_keys WHERE key_id = $1",
         key.uuid()
     )
@@ -107,7 +111,7 @@ pub(super) async fn find_to_change(
     let row = sqlx::query_as!(
         Row,
         "SELECT key_id, account_id, name, hint, scopes, allowed_cidrs, allowed_senders, sandbox,
-             requests_per_minute, expires_at, last_used_at, created_at
+             requests_per_minute, recipients_per_day, expires_at, last_used_at, created_at
          FROM api_keys WHERE key_id = $1 FOR UPDATE",
         key.uuid()
     )
@@ -120,7 +124,8 @@ pub(super) async fn find_to_change(
 pub(super) async fn update(conn: &mut PgConnection, key: &ApiKey) -> Result<()> {
     sqlx::query!(
         "UPDATE api_keys SET name = $2, scopes = $3, allowed_cidrs = $4, allowed_senders = $5,
-             sandbox = $6, expires_at = $7, requests_per_minute = $8
+             sandbox = $6, expires_at = $7, requests_per_minute = $8,
+             recipients_per_day = $9
          WHERE key_id = $1",
         key.id.uuid(),
         key.name,
@@ -129,7 +134,8 @@ pub(super) async fn update(conn: &mut PgConnection, key: &ApiKey) -> Result<()> 
         &key.allowed_senders,
         key.sandbox,
         key.expires_at,
-        key.requests_per_minute
+        key.requests_per_minute,
+        key.recipients_per_day
     )
     .execute(conn)
     .await?;
@@ -146,7 +152,7 @@ pub(super) async fn list(
         keyset,
         Row,
         "SELECT key_id, account_id, name, hint, scopes, allowed_cidrs, allowed_senders, sandbox,
-             requests_per_minute, expires_at, last_used_at, created_at
+             requests_per_minute, recipients_per_day, expires_at, last_used_at, created_at
          FROM api_keys WHERE ($3::uuid IS NULL OR account_id = $3)",
         "key_id",
         account.map(Id::uuid) as Option<Uuid>,
@@ -167,6 +173,7 @@ pub(crate) async fn load_info(
     let row = sqlx::query!(
         r#"SELECT k.key_id, k.account_id, k.scopes, k.allowed_cidrs, k.allowed_senders, k.sandbox,
              k.expires_at, k.last_used_at, k.requests_per_minute AS key_requests_per_minute,
+             k.recipients_per_day AS key_recipients_per_day,
              a.login_disabled, l.requests_per_minute AS "requests_per_minute?"
          FROM api_keys AS k JOIN accounts AS a USING (account_id)
          LEFT JOIN account_limits AS l USING (account_id) WHERE k.secret_hash = $1"#,
@@ -187,6 +194,7 @@ pub(crate) async fn load_info(
             last_used_at: row.last_used_at,
             requests_per_minute: row.requests_per_minute,
             key_requests_per_minute: row.key_requests_per_minute,
+            key_recipients_per_day: row.key_recipients_per_day,
             noted: AtomicBool::new(false),
         })
     }))

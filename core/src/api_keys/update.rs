@@ -55,6 +55,7 @@ pub fn update_faults(cx: &Cx, patch: ApiKeyPatch) -> Vec<FieldError> {
         allowed_senders: patch.allowed_senders.unwrap_or_default(),
         sandbox: false,
         requests_per_minute: patch.requests_per_minute.flatten(),
+        recipients_per_day: patch.recipients_per_day.flatten(),
         expires_at: patch.expires_at.flatten(),
     };
     form_faults(&after, sets_end.then(|| cx.now()))
@@ -82,6 +83,7 @@ impl ApiKeyPatch {
         set(&mut key.allowed_senders, self.allowed_senders);
         set(&mut key.sandbox, self.sandbox);
         set(&mut key.requests_per_minute, self.requests_per_minute);
+        set(&mut key.recipients_per_day, self.recipients_per_day);
         set(&mut key.expires_at, self.expires_at);
     }
 }
@@ -95,6 +97,7 @@ fn as_new(key: &ApiKey) -> NewApiKey {
         allowed_senders: key.allowed_senders.clone(),
         sandbox: key.sandbox,
         requests_per_minute: key.requests_per_minute,
+        recipients_per_day: key.recipients_per_day,
         expires_at: key.expires_at,
     }
 }

@@ -82,6 +82,7 @@ pub async fn authenticate_api_key(
         expires_at: known.expires_at,
         requests_per_minute: known.requests_per_minute,
         key_requests_per_minute: known.key_requests_per_minute,
+        key_recipients_per_day: known.key_recipients_per_day,
         sandbox: known.sandbox,
     })
 }
@@ -206,6 +207,7 @@ fn actor(account: Id<Account>, login: &store::Login, client: &Client<'_>) -> Res
         expires_at: None,
         requests_per_minute: login.requests_per_minute,
         key_requests_per_minute: None,
+        key_recipients_per_day: None,
         sandbox: false,
     })
 }

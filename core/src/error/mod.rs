@@ -105,9 +105,11 @@ pub enum Error {
         /// When to try again.
         retry_after: Duration,
     },
-    /// The account has sent as much as it may.
-    #[error("this account may send to at most {limit} {what} in 24 hours; try again later")]
+    /// The account or the API key has sent as much as it may.
+    #[error("this {who} may send to at most {limit} {what} in 24 hours; try again later")]
     SendingLimit {
+        /// Whose limit it is: `account` or `API key`.
+        who: &'static str,
         /// The limit.
         limit: i64,
         /// What is counted, such as `recipients`.

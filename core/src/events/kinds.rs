@@ -49,6 +49,7 @@ kinds! {
     WebhookDisabled "webhook.disabled" "An endpoint was switched off.";
     WebhookTest "webhook.test" "A test that somebody asked for.";
     AccountLimitExceeded "account.limit_exceeded" "The account has reached a limit; told once for each limit and its time.";
+    AccountQuotaWarning "account.quota_warning" "The mail of the account has passed 80 % or 95 % of its quota.";
     LoginNewAddress "login.new_address" "Somebody has logged in with a password from where the account has not been used before.";
 }
 

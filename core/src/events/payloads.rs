@@ -324,6 +324,17 @@ pub struct LimitEvent<'a> {
     pub api_key_id: Option<Id<ApiKey>>,
 }
 
+/// `account.quota_warning`.
+#[derive(Debug, Clone, Serialize)]
+pub struct QuotaEvent {
+    /// Part of the quota that was passed, in percent.
+    pub percent: i64,
+    /// Octets of all mail now.
+    pub used_bytes: i64,
+    /// The quota.
+    pub quota_bytes: i64,
+}
+
 /// `login.new_address`.
 #[derive(Debug, Clone, Serialize)]
 pub struct LoginEvent<'a> {

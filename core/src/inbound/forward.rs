@@ -79,6 +79,7 @@ pub(super) async fn send(
     let now = platform.now();
     let wanted = |(arrival, plan): (&Arrival, &Plan)| limits::Wanted {
         account: arrival.mail.account,
+        key: None,
         recipients: plan.forward_to.iter().map(|to| to.to_string().to_lowercase()).collect(),
     };
     let wanted: Vec<limits::Wanted> = arrivals.iter().zip(&*plans).map(wanted).collect();
@@ -89,7 +90,7 @@ pub(super) async fn send(
             continue;
         }
         if let Some(over) = verdict {
-            limits::tell_refusal(tx, arrival.mail.account, &over).await?;
+            limits::tell_refusal(tx, arrival.mail.account, None, &over).await?;
             plan.skip_forward("sending_limit");
             continue;
         }
@@ -151,6 +152,7 @@ fn prepare(
         labels: labels::of(&[], &metadata(plan)),
         stream: None,
         require_tls,
+        counted_key: None,
         message: Arc::new(message),
         submission,
     })

@@ -3,6 +3,7 @@
 //! Counted in the transaction that takes a message, whichever door and node it came to, so that the
 //! counts are exact however many come at once. A message that goes to the sandbox does not count.
 
+mod keys;
 mod notices;
 mod requests;
 mod sending;

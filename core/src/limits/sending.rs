@@ -9,20 +9,27 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{
+    keys::Keys,
     notices::{self, Reached},
     store::{self, Counts},
 };
 use crate::{
     cx::Tx,
     error::{Error, Result},
-    id::{Account, Id},
+    id::{Account, ApiKey, Id},
 };
 
-const RECIPIENTS: &str = "recipients";
+pub(super) const RECIPIENTS: &str = "recipients";
+pub(super) const API_KEY: &str = "API key";
+
+/// Pairs of an account and a recipient.
+type Pairs = HashSet<(Id<Account>, String)>;
 
 /// What an account wants to send at once: all of it or nothing.
 pub(crate) struct Wanted {
     pub account: Id<Account>,
+    /// The key that it comes with, if that has a limit of its own.
+    pub key: Option<Id<ApiKey>>,
     /// In lower case; empty for what does not count.
     pub recipients: Vec<String>,
 }
@@ -35,7 +42,8 @@ struct Ledger {
 }
 
 /// Counts messages, one after the other; gives back why the others are refused. The rows of the
-/// limits stay locked until the end of the transaction, so nobody else counts meanwhile.
+/// limits stay locked until the end of the transaction, so nobody else counts meanwhile. What is too
+/// much for one of key and account does not count for the other.
 pub(crate) async fn admit(
     conn: &mut PgConnection,
     wanted: &[Wanted],
@@ -44,19 +52,18 @@ pub(crate) async fn admit(
     let accounts: BTreeSet<Id<Account>> = wanted.iter().map(|one| one.account).collect();
     let accounts: Vec<_> = accounts.into_iter().map(Id::uuid).collect();
     let limited = store::lock(conn, &accounts).await?;
-    if limited.is_empty() {
-        return Ok(wanted.iter().map(|_| None).collect());
-    }
-    let limited: Vec<_> = limited.into_iter().map(Id::uuid).collect();
-    let counts = store::counts(conn, &limited, day_before(now)).await?;
-    let unknown = unknown(conn, wanted, &counts).await?;
-    let ledger = |before: Counts| Ledger { before, recipients: 0, new: HashSet::new() };
-    let mut ledgers: HashMap<Id<Account>, Ledger> =
-        counts.into_iter().map(|counts| (counts.account, ledger(counts))).collect();
+    let mut keys = Keys::load(conn, wanted, now).await?;
+    let (mut ledgers, unknown) = open(conn, wanted, &limited, now).await?;
     let mut verdicts = Vec::with_capacity(wanted.len());
     for one in wanted {
-        let verdict = ledgers.get_mut(&one.account).map(|ledger| ledger.take(one, &unknown, now));
-        verdicts.push(verdict.and_then(Result::err));
+        let mut verdict = keys.check(one, now);
+        if let (Ok(()), Some(ledger)) = (&verdict, ledgers.get_mut(&one.account)) {
+            verdict = ledger.take(one, &unknown, now);
+        }
+        if verdict.is_ok() {
+            keys.take(one);
+        }
+        verdicts.push(verdict.err());
     }
     for (account, ledger) in ledgers {
         if ledger.recipients > 0 {
@@ -64,25 +71,47 @@ pub(crate) async fn admit(
             store::add(conn, account, hour(now), (ledger.recipients, &new)).await?;
         }
     }
+    keys.write(conn, now).await?;
     Ok(verdicts)
 }
 
-/// Tells an account that has sent as much as it may; once a day for each limit.
-pub(crate) async fn tell_refusal(tx: &mut Tx, account: Id<Account>, error: &Error) -> Result<()> {
-    let Error::SendingLimit { limit, what, .. } = error else { return Ok(()) };
+/// What the accounts with limits have sent, and which of the recipients they have not written to.
+async fn open(
+    conn: &mut PgConnection,
+    wanted: &[Wanted],
+    limited: &[Id<Account>],
+    now: OffsetDateTime,
+) -> Result<(HashMap<Id<Account>, Ledger>, Pairs)> {
+    if limited.is_empty() {
+        return Ok((HashMap::new(), HashSet::new()));
+    }
+    let limited: Vec<_> = limited.iter().map(|account| account.uuid()).collect();
+    let counts = store::counts(conn, &limited, day_before(now)).await?;
+    let unknown = unknown(conn, wanted, &counts).await?;
+    let ledger = |before: Counts| Ledger { before, recipients: 0, new: HashSet::new() };
+    let ledgers = counts.into_iter().map(|counts| (counts.account, ledger(counts))).collect();
+    Ok((ledgers, unknown))
+}
+
+/// Tells an account that has sent as much as it may, or may with `key`; once a day for each
+/// limit.
+pub(crate) async fn tell_refusal(
+    tx: &mut Tx,
+    account: Id<Account>,
+    key: Option<Id<ApiKey>>,
+    error: &Error,
+) -> Result<()> {
+    let Error::SendingLimit { who, limit, what, .. } = error else { return Ok(()) };
+    let key = key.filter(|_| *who == API_KEY);
     let name = if *what == RECIPIENTS { "recipients_per_day" } else { "new_recipients_per_day" };
     let window = Duration::from_hours(24);
     let since = tx.now() - window;
-    let reached = Reached { account, key: None, name, limit: *limit, window, since };
+    let reached = Reached { account, key, name, limit: *limit, window, since };
     notices::tell(tx, &reached).await
 }
 
 /// Recipients that their account has not written to, as far as that is counted.
-async fn unknown(
-    conn: &mut PgConnection,
-    wanted: &[Wanted],
-    counts: &[Counts],
-) -> Result<HashSet<(Id<Account>, String)>> {
+async fn unknown(conn: &mut PgConnection, wanted: &[Wanted], counts: &[Counts]) -> Result<Pairs> {
     let counted = |one: &&Wanted| {
         let counts = counts.iter().find(|counts| counts.account == one.account);
         counts.is_some_and(|counts| counts.new_recipients_per_day.is_some())
@@ -98,12 +127,7 @@ async fn unknown(
 }
 
 impl Ledger {
-    fn take(
-        &mut self,
-        wanted: &Wanted,
-        unknown: &HashSet<(Id<Account>, String)>,
-        now: OffsetDateTime,
-    ) -> Result<()> {
+    fn take(&mut self, wanted: &Wanted, unknown: &Pairs, now: OffsetDateTime) -> Result<()> {
         let is_new = |recipient: &&String| {
             let pair = (wanted.account, (*recipient).clone());
             unknown.contains(&pair) && !self.new.contains(*recipient)
@@ -114,7 +138,8 @@ impl Ledger {
         let all_new = self.before.new_recipients + count(self.new.len()) + count(new.len());
         let over = |limit: Option<i64>, used: i64, what| match limit {
             Some(limit) if more > 0 && used > limit => {
-                Err(Error::SendingLimit { limit, what, retry_after: self.before.wait(now) })
+                let retry_after = wait(self.before.oldest, now);
+                Err(Error::SendingLimit { who: "account", limit, what, retry_after })
             }
             _ => Ok(()),
         };
@@ -128,21 +153,18 @@ impl Ledger {
     }
 }
 
-impl Counts {
-    /// Until the first of the hours that count does so no longer.
-    fn wait(&self, now: OffsetDateTime) -> Duration {
-        let oldest = self.oldest.unwrap_or_else(|| hour(now));
-        let end = oldest + time::Duration::hours(24);
-        Duration::try_from(end - now).unwrap_or(Duration::ZERO).max(Duration::from_secs(1))
-    }
+/// Until the first of the hours that count, `oldest`, does so no longer.
+pub(super) fn wait(oldest: Option<OffsetDateTime>, now: OffsetDateTime) -> Duration {
+    let end = oldest.unwrap_or_else(|| hour(now)) + time::Duration::hours(24);
+    Duration::try_from(end - now).unwrap_or(Duration::ZERO).max(Duration::from_secs(1))
 }
 
-fn count(length: usize) -> i64 {
+pub(super) fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
 
 /// The hour that `now` is in.
-fn hour(now: OffsetDateTime) -> OffsetDateTime {
+pub(super) fn hour(now: OffsetDateTime) -> OffsetDateTime {
     let seconds = now.unix_timestamp() - now.unix_timestamp().rem_euclid(3600);
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

@@ -23,6 +23,15 @@ pub(super) struct Counts {
     pub oldest: Option<OffsetDateTime>,
 }
 
+/// What counts for a key.
+pub(super) struct KeyCounts {
+    pub key: Id<ApiKey>,
+    pub recipients_per_day: i64,
+    pub recipients: i64,
+    /// First hour in which something was sent.
+    pub oldest: Option<OffsetDateTime>,
+}
+
 /// None: there is no such account.
 pub(super) async fn usage(
     conn: &mut PgConnection,
@@ -105,6 +114,58 @@ pub(super) async fn lock(conn: &mut PgConnection, accounts: &[Uuid]) -> Result<V
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().map(Id::from).collect())
+}
+
+/// Those of the keys that have a limit of sending, locked in the order of their ids.
+pub(super) async fn lock_keys(conn: &mut PgConnection, keys: &[Uuid]) -> Result<Vec<Uuid>> {
+    let rows = sqlx::query_scalar!(
+        "SELECT key_id FROM api_keys WHERE key_id = ANY($1) AND recipients_per_day IS NOT NULL
+         ORDER BY key_id FOR NO KEY UPDATE",
+        keys
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// What was sent with keys that have a limit.
+pub(super) async fn key_counts(
+    conn: &mut PgConnection,
+    keys: &[Uuid],
+    since: OffsetDateTime,
+) -> Result<Vec<KeyCounts>> {
+    let rows = sqlx::query_as!(
+        KeyCounts,
+        r#"SELECT k.key_id AS key, k.recipients_per_day AS "recipients_per_day!",
+             coalesce(sum(c.recipients), 0)::bigint AS "recipients!", min(c.hour) AS oldest
+         FROM api_keys AS k
+         LEFT JOIN key_sending_counts AS c ON c.key_id = k.key_id AND c.hour > $2
+         WHERE k.key_id = ANY($1) AND k.recipients_per_day IS NOT NULL GROUP BY k.key_id"#,
+        keys,
+        since
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// Counts recipients of what was sent with a key.
+pub(super) async fn add_of_key(
+    conn: &mut PgConnection,
+    key: Id<ApiKey>,
+    hour: OffsetDateTime,
+    recipients: i64,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO key_sending_counts AS c (key_id, hour, recipients) VALUES ($1, $2, $3)
+         ON CONFLICT (key_id, hour) DO UPDATE SET recipients = c.recipients + excluded.recipients",
+        key.uuid(),
+        hour,
+        recipients
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 pub(super) async fn counts(
@@ -245,6 +306,9 @@ pub(super) async fn notice(
 /// Forgets what counts no longer.
 pub(crate) async fn purge(conn: &mut PgConnection, now: OffsetDateTime) -> Result<()> {
     sqlx::query!("DELETE FROM sending_counts WHERE hour < $1", now - Duration::days(2))
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("DELETE FROM key_sending_counts WHERE hour < $1", now - Duration::days(2))
         .execute(&mut *conn)
         .await?;
     sqlx::query!("DELETE FROM request_counts WHERE minute_at < $1", now - Duration::days(1))

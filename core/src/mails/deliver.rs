@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{SEEN, store};
+use super::{SEEN, quota, store};
 use crate::{
     blobs::{self, NewBlob},
     cx::Tx,
@@ -153,7 +153,7 @@ impl NewMail {
 /// `QuotaExceeded` and `UnknownRecipient` for mail that comes in.
 pub(crate) async fn deliver_in(tx: &mut Tx, mail: &NewMail) -> Result<Option<Delivered>> {
     let modseq = tx.modseq(mail.account).await?;
-    let within = store::charge(tx.conn(), mail.account, mail.size).await?;
+    let within = quota::charge(tx, mail.account, mail.size).await?;
     if !within && matches!(mail.origin, Origin::Received(_)) {
         return Err(Error::QuotaExceeded);
     }

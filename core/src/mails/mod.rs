@@ -4,6 +4,7 @@ mod answer;
 pub(crate) mod change;
 pub(crate) mod changes;
 mod deliver;
+pub(crate) mod quota;
 mod read;
 mod redeliver;
 mod search;

@@ -8,7 +8,7 @@ use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{FLAGS, Mail, NewMail, Origin, deliver::is_automated, search::tsvector};
+use super::{FLAGS, Mail, NewMail, Origin, deliver::is_automated, quota::Used, search::tsvector};
 use crate::{
     error::{Error, Result},
     id::{self, Account, Id, Thread},
@@ -29,22 +29,36 @@ pub(crate) async fn next_modseq(conn: &mut PgConnection, account: Id<Account>) -
     modseq.ok_or(Error::NotFound("account"))
 }
 
-/// Counts octets of mail; false: the account is over its quota with them.
+/// Counts octets of mail; none: there is no such account.
 pub(super) async fn charge(
     conn: &mut PgConnection,
     account: Id<Account>,
     size: i64,
-) -> Result<bool> {
-    let row = sqlx::query!(
-        r#"UPDATE account_counters AS c SET mail_bytes = c.mail_bytes + $2
+) -> Result<Option<Used>> {
+    let used = sqlx::query_as!(
+        Used,
+        "UPDATE account_counters AS c SET mail_bytes = c.mail_bytes + $2
          FROM accounts AS a WHERE c.account_id = $1 AND a.account_id = $1
-         RETURNING coalesce(c.mail_bytes <= a.quota_bytes, true) AS "within!""#,
+         RETURNING c.mail_bytes, a.quota_bytes",
         account.uuid(),
         size
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.is_some_and(|row| row.within))
+    Ok(used)
+}
+
+/// What the mail of an account takes.
+pub(crate) async fn used(conn: &mut PgConnection, account: Id<Account>) -> Result<Option<Used>> {
+    let used = sqlx::query_as!(
+        Used,
+        "SELECT c.mail_bytes, a.quota_bytes
+         FROM account_counters AS c JOIN accounts AS a USING (account_id) WHERE account_id = $1",
+        account.uuid()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(used)
 }
 
 /// A conversation that has a certain mail.

@@ -165,6 +165,7 @@ pub(super) async fn prepare(cx: &Cx, made: Made) -> Result<Prepared> {
         labels: labels::of(&options.tags, &options.metadata),
         stream: options.stream,
         require_tls: options.require_tls,
+        counted_key: cx.actor().counted_key(),
         message: Arc::new(message(cx, &submission, finished, sender.mail_from, (tags, metadata))),
         submission,
     })

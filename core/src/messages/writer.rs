@@ -16,7 +16,7 @@ use crate::{
     cx::{Door, Tx},
     error::{Error, Result},
     events::NewEvent,
-    id::{Account, Id},
+    id::{Account, ApiKey, Id},
     idempotency, limits,
     mails::{self, Mark, NewMail},
     platform::Platform,
@@ -48,12 +48,15 @@ pub(crate) struct Prepared {
     pub labels: Vec<Uuid>,
     pub stream: Option<String>,
     pub require_tls: Option<bool>,
+    /// The API key that it came with, if that has a limit of recipients.
+    pub counted_key: Option<Id<ApiKey>>,
     pub submission: Submission,
 }
 
 /// What one caller wants committed, all of it or nothing.
 struct Order {
     account: Id<Account>,
+    counted_key: Option<Id<ApiKey>>,
     messages: Vec<Prepared>,
     /// Keeps the answer for replay.
     idempotency: Option<idempotency::Record>,
@@ -92,9 +95,9 @@ impl Writer {
         idempotency: Option<idempotency::Record>,
     ) -> Result<()> {
         let Some(first) = messages.first() else { return Ok(()) };
-        let account = first.message.account;
+        let (account, counted_key) = (first.message.account, first.counted_key);
         let (done, result) = oneshot::channel();
-        let order = Order { account, messages, idempotency, done };
+        let order = Order { account, counted_key, messages, idempotency, done };
         self.orders.try_send(order).map_err(|_| Error::unavailable("too many messages at once"))?;
         result.await.map_err(|_| Error::unavailable("the server is shutting down"))?
     }
@@ -286,7 +289,8 @@ async fn look_up(
     let changes = &platform.queue().suppressions;
     let count = changes.count();
     let concerns = store::concerns(tx.conn(), &entries(batch)).await?;
-    let over = if concerns.limits { keep_limits(tx, batch, now).await? } else { Vec::new() };
+    let has_limits = concerns.limits || batch.iter().any(|order| order.counted_key.is_some());
+    let over = if has_limits { keep_limits(tx, batch, now).await? } else { Vec::new() };
     if concerns.suppressions {
         suppressions::store::mark(tx.conn(), changes, entries(batch), now).await?;
     } else {
@@ -360,7 +364,7 @@ async fn keep_limits(
         over.iter().filter_map(|(order, _)| order.idempotency.clone()).collect();
     idempotency::forget(tx.conn(), &records).await?;
     for (order, error) in &over {
-        limits::tell_refusal(tx, order.account, error).await?;
+        limits::tell_refusal(tx, order.account, order.counted_key, error).await?;
     }
     Ok(over)
 }
@@ -370,7 +374,7 @@ fn wanted(order: &Order) -> limits::Wanted {
     let counted = order.messages.iter().filter(|message| !message.message.sandbox);
     let recipients = counted.flat_map(|message| &message.entries);
     let recipients = recipients.map(|entry| entry.recipient.to_lowercase()).collect();
-    limits::Wanted { account: order.account, recipients }
+    limits::Wanted { account: order.account, key: order.counted_key, recipients }
 }
 
 fn answer_refused(in_flight: Vec<Order>, over: Vec<(Order, Error)>) {

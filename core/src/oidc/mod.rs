@@ -118,6 +118,7 @@ pub(crate) async fn authenticate(
         expires_at: None,
         requests_per_minute: administrator.requests_per_minute,
         key_requests_per_minute: None,
+        key_recipients_per_day: None,
         sandbox: false,
     })
 }

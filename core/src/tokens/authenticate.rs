@@ -49,6 +49,7 @@ pub async fn authenticate_bearer(
         expires_at: None,
         requests_per_minute: session.requests_per_minute,
         key_requests_per_minute: None,
+        key_recipients_per_day: None,
         sandbox: false,
     })
 }

@@ -10,6 +10,7 @@ export type {
   Account,
   AccountLimitExceededEvent,
   AccountPatch,
+  AccountQuotaWarningEvent,
   AddressInput,
   AddressesInput,
   ApiKey,
@@ -185,6 +186,7 @@ export type {
   QueueBulk,
   QueueBulkResult,
   QueueSelection,
+  QuotaEventData,
   RecipientUnsubscribedEvent,
   RedeliveredMail,
   RenderTemplate,
@@ -244,6 +246,7 @@ export type {
  */
 export type AnyEvent =
   | t.AccountLimitExceededEvent
+  | t.AccountQuotaWarningEvent
   | t.DeliveryBouncedEvent
   | t.DeliveryCanceledEvent
   | t.DeliveryComplainedEvent

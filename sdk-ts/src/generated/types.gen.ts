@@ -4,7 +4,7 @@ export type ClientOptions = {
     baseUrl: `${string}://${string}` | (string & {});
 };
 
-export type Webhooks = OnAccountLimitExceededWebhookRequest | OnDeliveryBouncedWebhookRequest | OnDeliveryCanceledWebhookRequest | OnDeliveryComplainedWebhookRequest | OnDeliveryDeferredWebhookRequest | OnDeliveryDeliveredWebhookRequest | OnDeliveryExpandedWebhookRequest | OnDeliveryExpiredWebhookRequest | OnDeliveryFailedWebhookRequest | OnDeliveryHeldWebhookRequest | OnDeliveryRelayedWebhookRequest | OnDeliveryReleasedWebhookRequest | OnDeliverySuppressedWebhookRequest | OnDeliveryUnrecognizedWebhookRequest | OnLoginNewAddressWebhookRequest | OnMailCreatedWebhookRequest | OnMailDeletedWebhookRequest | OnMailDroppedWebhookRequest | OnMailReceivedWebhookRequest | OnMailUpdatedWebhookRequest | OnMessageAcceptedWebhookRequest | OnMessageRejectedWebhookRequest | OnMessageScheduledWebhookRequest | OnRecipientUnsubscribedWebhookRequest | OnSuppressionCreatedWebhookRequest | OnSuppressionDeletedWebhookRequest | OnWebhookDisabledWebhookRequest | OnWebhookTestWebhookRequest;
+export type Webhooks = OnAccountLimitExceededWebhookRequest | OnAccountQuotaWarningWebhookRequest | OnDeliveryBouncedWebhookRequest | OnDeliveryCanceledWebhookRequest | OnDeliveryComplainedWebhookRequest | OnDeliveryDeferredWebhookRequest | OnDeliveryDeliveredWebhookRequest | OnDeliveryExpandedWebhookRequest | OnDeliveryExpiredWebhookRequest | OnDeliveryFailedWebhookRequest | OnDeliveryHeldWebhookRequest | OnDeliveryRelayedWebhookRequest | OnDeliveryReleasedWebhookRequest | OnDeliverySuppressedWebhookRequest | OnDeliveryUnrecognizedWebhookRequest | OnLoginNewAddressWebhookRequest | OnMailCreatedWebhookRequest | OnMailDeletedWebhookRequest | OnMailDroppedWebhookRequest | OnMailReceivedWebhookRequest | OnMailUpdatedWebhookRequest | OnMessageAcceptedWebhookRequest | OnMessageRejectedWebhookRequest | OnMessageScheduledWebhookRequest | OnRecipientUnsubscribedWebhookRequest | OnSuppressionCreatedWebhookRequest | OnSuppressionDeletedWebhookRequest | OnWebhookDisabledWebhookRequest | OnWebhookTestWebhookRequest;
 
 /**
  * An account: mailboxes, addresses, keys and messages belong to it.
@@ -110,6 +110,37 @@ export type AccountPatch = {
 };
 
 /**
+ * The mail of the account has passed 80 % or 95 % of its quota.
+ */
+export type AccountQuotaWarningEvent = {
+    /**
+     * Identifier, unique for ever; also `webhook-id`.
+     */
+    id: string;
+    /**
+     * What happened.
+     */
+    type: 'account.quota_warning';
+    /**
+     * When it happened.
+     */
+    timestamp: string;
+    /**
+     * Version of the payload's shape.
+     */
+    api_version: string;
+    /**
+     * Position in the account's log, from 1, without gaps.
+     */
+    seq: number;
+    /**
+     * Whose event it is.
+     */
+    account_id: string;
+    data: QuotaEventData;
+};
+
+/**
  * An address.
  */
 export type AddressInput = string | NamedAddress;
@@ -160,6 +191,11 @@ export type ApiKey = {
      */
     requests_per_minute?: number | null;
     /**
+     * Most recipients of messages with it in 24 hours, beside the limit of its account; null: no
+     * limit.
+     */
+    recipients_per_day?: number | null;
+    /**
      * End of its life; null: never.
      */
     expires_at?: string | null;
@@ -201,6 +237,10 @@ export type ApiKeyPatch = {
      * Most requests with it in a minute; null: no limit.
      */
     requests_per_minute?: number | null;
+    /**
+     * Most recipients of messages with it in 24 hours; null: no limit.
+     */
+    recipients_per_day?: number | null;
     /**
      * End of its life; null: never.
      */
@@ -4209,6 +4249,10 @@ export type NewApiKey = {
      */
     requests_per_minute?: number | null;
     /**
+     * Most recipients of messages with it in 24 hours; no limit by default.
+     */
+    recipients_per_day?: number | null;
+    /**
      * End of its life; never by default.
      */
     expires_at?: string | null;
@@ -5240,6 +5284,24 @@ export type QueueSelection = {
      * Taken before this time.
      */
     until?: string | null;
+};
+
+/**
+ * What `account.quota_warning` says.
+ */
+export type QuotaEventData = {
+    /**
+     * Part of the quota that was passed: 80 or 95.
+     */
+    percent: number;
+    /**
+     * Octets of all mail now.
+     */
+    used_bytes: number;
+    /**
+     * The quota.
+     */
+    quota_bytes: number;
 };
 
 /**
@@ -17607,6 +17669,18 @@ export type OnAccountLimitExceededWebhookPayload = AccountLimitExceededEvent;
 export type OnAccountLimitExceededWebhookRequest = {
     body: OnAccountLimitExceededWebhookPayload;
     key: 'account.limit_exceeded';
+    path?: never;
+    query?: never;
+};
+
+/**
+ * The event.
+ */
+export type OnAccountQuotaWarningWebhookPayload = AccountQuotaWarningEvent;
+
+export type OnAccountQuotaWarningWebhookRequest = {
+    body: OnAccountQuotaWarningWebhookPayload;
+    key: 'account.quota_warning';
     path?: never;
     query?: never;
 };

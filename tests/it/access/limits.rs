@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use posthouse_tests::{app::App, person::Person};
+use posthouse_tests::{app::App, client::Client, person::Person};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -264,5 +264,94 @@ async fn an_account_is_told_once_that_it_cannot_send_more() {
     assert_eq!((send(&alice).await, send(&alice).await), (429, 429));
     assert_eq!(told(&alice).await.len(), 3);
     node.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_may_send_so_much_of_what_its_account_may() {
+    let app = App::test().start().await;
+    let alice = app.account("alice@example.test").await;
+    app.account("bob@example.test").await;
+    let node = app.node("other").await;
+    next(&app, DAY);
+    let key = key_of(&app, &alice, json!({"scopes": ["send"], "recipients_per_day": 12})).await;
+    let other = key_of(&app, &alice, json!({"scopes": ["send"], "recipients_per_day": 3})).await;
+    let message = json!({"from": alice.address, "to": "bob@example.test", "text": "x"});
+    let batch = json!({"messages": [message, message]});
+    let mut sending = JoinSet::new();
+    for number in 0..15 {
+        let key = if number % 2 == 0 { key.clone() } else { key.at(&node.http_url()) };
+        let (path, body) = match number % 3 {
+            0 => ("/v1/messages/batch", &batch),
+            _ => ("/v1/messages", &message),
+        };
+        let body = body.clone();
+        sending.spawn(async move { (key.post(path, body).await.status, number % 3) });
+    }
+    let taken: u32 = sending.join_all().await.into_iter().fold(0, |sum, answer| match answer {
+        (200, 0) => sum + 2,
+        (202, _) => sum + 1,
+        _ => sum,
+    });
+    // The last one may lack room for two.
+    assert!((11..=12).contains(&taken), "{taken}");
+    let send = async |http: &Client| http.post("/v1/messages", message.clone()).await;
+    while send(&key).await.status == 202 {}
+    let refused = send(&key).await.expect_problem(429, "sending_limit_exceeded");
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((DAY - 600..=DAY).contains(&wait), "{wait}");
+    assert!(refused["detail"].as_str().unwrap().contains("this API key"), "{refused:?}");
+    assert_eq!(told(&alice).await, [("recipients_per_day".to_owned(), true)]);
+    assert_eq!(alice.http.all("/v1/messages?limit=200").await.len(), 12);
+
+    // Neither its account nor another key is concerned, nor does a refusal count for them.
+    limit(&app, &alice, json!({"recipients_per_day": 2})).await;
+    assert_eq!(send(&key).await.status, 429);
+    assert_eq!(send(&other).await.status, 202);
+    assert_eq!(
+        (alice.send(&["bob@example.test"], "x").await.status, used(&alice).await.0),
+        (202, 2)
+    );
+    assert_eq!((send(&other).await.status, send(&other).await.status), (429, 429));
+    limit(&app, &alice, json!({"recipients_per_day": null})).await;
+    assert_eq!((send(&other).await.status, send(&other).await.status), (202, 202));
+    assert_eq!(send(&other).await.status, 429);
+    app.advance(Duration::from_secs(DAY));
+    app.clean_up().await;
+    assert_eq!((send(&key).await.status, send(&other).await.status), (202, 202));
+    node.stop().await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_that_sends_little_makes_none_that_sends_more() {
+    let app = App::test().start().await;
+    let alice = app.account("alice@example.test").await;
+    let fields = json!({"scopes": ["account:write", "send"], "recipients_per_day": 50});
+    let key = key_of(&app, &alice, fields).await;
+    let make = async |limit: Value| {
+        let body = json!({"name": "x", "scopes": [], "recipients_per_day": limit});
+        key.post("/v1/api-keys", body).await
+    };
+    for (limit, code) in [
+        (json!(null), "stronger_than_caller"),
+        (json!(51), "stronger_than_caller"),
+        (json!(-1), "out_of_range"),
+    ] {
+        let refused = make(limit).await.expect_problem(422, "invalid_input");
+        assert_eq!(refused.faults(), [("/recipients_per_day", code)]);
+    }
+    let weaker = make(json!(50)).await.expect(201);
+    assert_eq!(weaker["recipients_per_day"], 50);
+    let path = format!("/v1/api-keys/{}", weaker.id());
+    let change = async |limit: Value| key.patch(&path, json!({"recipients_per_day": limit})).await;
+    change(json!(null)).await.expect_problem(422, "invalid_input");
+    assert_eq!(change(json!(0)).await.expect(200)["recipients_per_day"], 0);
+    let device = json!({"name": "x", "scopes": []});
+    let device = key.post("/v1/account/app-passwords", device).await;
+    assert_eq!(
+        device.expect_problem(422, "invalid_input").faults(),
+        [("", "stronger_than_caller")]
+    );
     app.stop().await;
 }

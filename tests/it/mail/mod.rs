@@ -5,6 +5,7 @@ mod changing;
 mod feed;
 mod mailboxes;
 mod model;
+mod quota;
 
 use posthouse_tests::{
     app::App,

@@ -66,10 +66,12 @@ pub async fn create(cx: &Cx, new: NewApiKey) -> Result<Created<AppPasswordWithSe
 /// Every fault that [`create`] will find without the database.
 pub fn create_faults(cx: &Cx, new: &NewApiKey) -> Vec<FieldError> {
     let mut faults = form_faults(new, Some(cx.now()));
-    // With a password nobody counts requests apart: a key with a limit of them makes none.
+    // With a password nobody counts apart: a key with a limit of requests or recipients makes none.
     let excess = Bounds::of_actor(cx.actor()).excess(new).into_iter();
     faults.extend(excess.map(|fault| match fault.pointer.as_str() {
-        "/requests_per_minute" => FieldError { pointer: String::new(), ..fault },
+        "/requests_per_minute" | "/recipients_per_day" => {
+            FieldError { pointer: String::new(), ..fault }
+        }
         _ => fault,
     }));
     for (index, name) in new.scopes.iter().enumerate() {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{
-    super::{NewMail, Origin, deliver, store as mail_store},
+    super::{NewMail, Origin, deliver, quota, store as mail_store},
     Counts, Deltas,
     marks::{read_flags, read_keywords},
     operations::unknown_mailbox,
@@ -119,7 +119,7 @@ async fn put(tx: &mut Tx, mail: &NewMail, place: &Place<'_>) -> Result<Appended>
     let modseq = tx.modseq(account).await?;
     let room = store::take_uids(tx.conn(), account, place.mailbox, 1).await?;
     let room = room.ok_or(Error::NotFound("mailbox"))?;
-    if !mail_store::charge(tx.conn(), account, mail.size).await? {
+    if !quota::charge(tx, account, mail.size).await? {
         return Err(Error::QuotaExceeded);
     }
     let mailboxes = [room.mailbox.uuid()];

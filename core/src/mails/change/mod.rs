@@ -239,7 +239,7 @@ impl Step<'_> {
         let Some((room, ways)) = self.ways(&sources, to).await? else {
             return Ok(());
         };
-        if !super::store::charge(self.tx.conn(), self.account, octets).await? {
+        if !super::quota::charge(self.tx, self.account, octets).await? {
             return Err(Error::QuotaExceeded);
         }
         let journey = self.journey(room, &ways);
@@ -283,7 +283,7 @@ impl Step<'_> {
         let now = self.tx.now();
         store::expunge(self.tx.conn(), self.account, &ids, self.modseq, now).await?;
         let octets: i64 = gone.iter().map(|mail| mail.size_bytes).sum();
-        super::store::charge(self.tx.conn(), self.account, -octets).await?;
+        super::quota::charge(self.tx, self.account, -octets).await?;
         for mail in gone {
             self.deltas.remove(mail.mailbox, Counts::of(mail.flags, mail.size_bytes));
             self.deleted(mail);
