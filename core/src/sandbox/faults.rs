@@ -207,8 +207,15 @@ mod tests {
             percent: Some(0),
         };
         let fields: Vec<_> = check(&bad).into_iter().map(|(field, ..)| field).collect();
-        let expected =
-            ["recipient", "smtp_code", "reply", "enhanced_code", "delay_seconds", "attempts", "percent"];
+        let expected = [
+            "recipient",
+            "smtp_code",
+            "reply",
+            "enhanced_code",
+            "delay_seconds",
+            "attempts",
+            "percent",
+        ];
         assert_eq!(fields, expected);
         let other_class = Fault { enhanced_code: Some("5.7.1".to_owned()), ..good };
         assert_eq!(check(&other_class)[0].0, "enhanced_code");
