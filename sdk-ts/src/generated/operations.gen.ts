@@ -194,6 +194,8 @@ export type {
   Resend,
   Route,
   RoutePatch,
+  SandboxFault,
+  SandboxFaults,
   SandboxMessage,
   Session,
   ShownTemplate,
@@ -1649,6 +1651,29 @@ export class RoutesResource extends Resource {
 }
 
 export class SandboxResource extends Resource {
+  /**
+   * Get the faults of the sandbox
+   *
+   * What goes wrong there, beside what the names of recipients ask for.
+   *
+   * Scope: `messages:read`.
+   */
+  getFaults(options?: RequestOptions): Promise<t.SandboxFaults> {
+    return this.api.call<t.SandboxFaults>({ method: 'GET', path: '/v1/sandbox/faults' }, options);
+  }
+
+  /**
+   * Set the faults of the sandbox
+   *
+   * Replaces them all; an empty list ends them. They hold for each attempt that begins after the
+   * answer, in the sandbox of this account only, and come before what a recipient's name asks for.
+   *
+   * Scope: `messages:write`.
+   */
+  setFaults(body: t.SandboxFaults, options?: RequestOptions): Promise<t.SandboxFaults> {
+    return this.api.call<t.SandboxFaults>({ method: 'PUT', path: '/v1/sandbox/faults', body, type: 'application/json' }, options);
+  }
+
   /**
    * List sandbox messages
    *

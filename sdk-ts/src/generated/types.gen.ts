@@ -5471,6 +5471,50 @@ export type RoutePatch = {
 };
 
 /**
+ * Something that goes wrong in the sandbox.
+ */
+export type SandboxFault = {
+    /**
+     * Pattern of recipients that it happens to, `*` for any characters, in any case; absent: all.
+     */
+    recipient?: string | null;
+    /**
+     * Code that the recipient is refused with; absent: the server is only slow.
+     */
+    smtp_code?: number | null;
+    /**
+     * Enhanced status code, of the class of `smtp_code`.
+     */
+    enhanced_code?: string | null;
+    /**
+     * Text of the reply.
+     */
+    reply?: string | null;
+    /**
+     * How long the server takes; at most an hour.
+     */
+    delay_seconds?: number | null;
+    /**
+     * Happens in the first so many attempts of a delivery only, as with greylisting.
+     */
+    attempts?: number | null;
+    /**
+     * Happens to so many of a hundred; absent: to all.
+     */
+    percent?: number | null;
+};
+
+/**
+ * What goes wrong in the sandbox of an account.
+ */
+export type SandboxFaults = {
+    /**
+     * In the order in which they are tried; the first that fits an attempt happens. At most 50.
+     */
+    faults: Array<SandboxFault>;
+};
+
+/**
  * What the sandbox did with one recipient of a message.
  */
 export type SandboxMessage = {
@@ -14352,6 +14396,128 @@ export type UpdateRouteResponses = {
 };
 
 export type UpdateRouteResponse = UpdateRouteResponses[keyof UpdateRouteResponses];
+
+export type GetSandboxFaultsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/sandbox/faults';
+};
+
+export type GetSandboxFaultsErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetSandboxFaultsError = GetSandboxFaultsErrors[keyof GetSandboxFaultsErrors];
+
+export type GetSandboxFaultsResponses = {
+    /**
+     * The faults
+     */
+    200: SandboxFaults;
+};
+
+export type GetSandboxFaultsResponse = GetSandboxFaultsResponses[keyof GetSandboxFaultsResponses];
+
+export type SetSandboxFaultsData = {
+    body: SandboxFaults;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/sandbox/faults';
+};
+
+export type SetSandboxFaultsErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type SetSandboxFaultsError = SetSandboxFaultsErrors[keyof SetSandboxFaultsErrors];
+
+export type SetSandboxFaultsResponses = {
+    /**
+     * The faults
+     */
+    200: SandboxFaults;
+};
+
+export type SetSandboxFaultsResponse = SetSandboxFaultsResponses[keyof SetSandboxFaultsResponses];
 
 export type ClearSandboxData = {
     body?: never;
