@@ -68,7 +68,10 @@ async fn raw(person: &Person, id: &str) -> Answer {
 
 /// A large message that a first attempt has not delivered.
 async fn deferred(alice: &Person, subject: &str, noise: bool) -> (String, Bytes) {
-    let message = message(subject, 1100 * KIB, noise);
+    deferred_of(alice, message(subject, 1100 * KIB, noise)).await
+}
+
+async fn deferred_of(alice: &Person, message: Bytes) -> (String, Bytes) {
     let id = post(alice, &["bob@remote.test"], &message).await;
     alice.wait_for_attempts(&id, 1).await;
     (id, message)
@@ -225,7 +228,8 @@ fn break_spool() {
 #[tokio::test]
 async fn what_cannot_be_read_to_its_end_is_not_ended() {
     let (app, alice) = app(|_| ()).await;
-    let (id, _) = deferred(&alice, "Broken off", true).await;
+    // More than the buffers of a connection hold: it is not read to its end by itself.
+    let (id, _) = deferred_of(&alice, message("Broken off", 8 * MIB, true)).await;
     let slow = Script::new().slow(Duration::from_secs(1));
     let sink = app.start_sink("mx.remote.test", slow).await;
     app.advance(8 * MINUTE);

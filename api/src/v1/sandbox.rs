@@ -146,7 +146,10 @@ impl From<Fault> for FaultBody {
 /// What goes wrong in the sandbox of an account.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = SandboxFaults)]
+#[schema(as = SandboxFaults, example = json!({"faults": [
+    {"recipient": "*@example.net", "smtp_code": 451, "enhanced_code": "4.7.1", "attempts": 1},
+    {"delay_seconds": 30, "percent": 10},
+]}))]
 pub(crate) struct FaultsBody {
     /// In the order in which they are tried; the first that fits an attempt happens. At most 50.
     #[schema(value_type = Vec<FaultBody>)]

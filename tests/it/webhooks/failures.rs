@@ -169,7 +169,7 @@ async fn a_name_that_leads_inside_is_never_connected_to() {
     let webhook = alice.http.post("/v1/webhooks", json!({"url": url})).await.expect(201);
     alice.send(&["bob@remote.test"], "one").await;
     let calls = alice.wait_for_webhook_deliveries(&webhook.id(), 1).await;
-    assert_eq!(calls[0]["error"], "the host has no address that webhooks may be sent to");
+    assert_eq!(calls[0]["error"], "the host has no address that requests may be sent to");
     let local = format!("http://localhost:{}/", receiver.port());
     let refused = alice.http.post("/v1/webhooks", json!({"url": local})).await;
     assert_eq!(refused.expect_problem(422, "invalid_input").pointers(), ["/url"]);
