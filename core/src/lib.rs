@@ -21,6 +21,7 @@ mod dane;
 pub mod domains;
 pub mod error;
 pub mod events;
+mod http;
 pub mod id;
 pub mod idempotency;
 pub mod inbound;

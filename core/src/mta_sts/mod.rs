@@ -29,8 +29,8 @@ pub(crate) use store::purge;
 use crate::{
     config::Config,
     error::{Error, FieldError, Result},
+    http,
     ports::Resolver,
-    webhooks::{GuardedClient, Policy as Guard, lookup_with},
 };
 
 /// A fetch is tried again after this time at the earliest (E5).
@@ -83,7 +83,7 @@ pub enum Sts {
 
 /// Policies in memory, and how they are fetched.
 pub(crate) struct MtaSts {
-    client: GuardedClient,
+    client: http::Client,
     port: u16,
     known: Cache<Arc<str>, Arc<Known>>,
     /// One fetch at a time for each domain.
@@ -94,12 +94,12 @@ impl MtaSts {
     /// Nothing is known yet.
     pub(crate) fn new(config: &Config, resolver: &Arc<dyn Resolver>) -> Result<Self> {
         let hosts = &config.policy_hosts;
-        let guard = Guard::new(&hosts.allowed_networks).map_err(|_| {
+        let guard = http::Policy::new(&hosts.allowed_networks).map_err(|_| {
             let detail = "a network is written as address/prefix";
             Error::InvalidInput(vec![FieldError::new("/policy_hosts", "invalid_network", detail)])
         })?;
-        let lookup = lookup_with(resolver);
-        let client = GuardedClient::patient(&Arc::new(guard), &lookup, PATIENCE, hosts.roots())?;
+        let lookup = http::lookup_with(resolver);
+        let client = http::Client::patient(&Arc::new(guard), &lookup, PATIENCE, hosts.roots())?;
         let weigh = |domain: &Arc<str>, known: &Arc<Known>| {
             let policy = known.policy.as_ref().map_or(0, |policy| policy.weight());
             u32::try_from(domain.len() + policy + 200).unwrap_or(u32::MAX)

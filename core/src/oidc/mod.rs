@@ -24,11 +24,11 @@ use crate::{
     config::{Config, Oidc},
     cx::{Actor, Credential, Door},
     error::{Error, FieldError, Result},
+    http::{Client, Policy, lookup_with},
     id::{Account, Id},
     platform::Platform,
     ports::Resolver,
     scope::Scopes,
-    webhooks::{GuardedClient, Policy, lookup_with},
 };
 use keys::State;
 
@@ -42,7 +42,7 @@ const ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorith
 /// The provider of the configuration, and what is known of it.
 pub(crate) struct Provider {
     settings: Oidc,
-    client: GuardedClient,
+    client: Client,
     state: Arc<Mutex<State>>,
     fetching: Arc<tokio::sync::Mutex<()>>,
     /// Kept for a second, as other look-ups of the hot path are.
@@ -77,7 +77,7 @@ impl Provider {
             Cache::builder().max_capacity(100).time_to_live(Duration::from_secs(1)).build();
         Ok(Some(Self {
             settings,
-            client: GuardedClient::new(&policy, &lookup_with(resolver))?,
+            client: Client::new(&policy, &lookup_with(resolver))?,
             state: Arc::default(),
             fetching: Arc::default(),
             administrators,

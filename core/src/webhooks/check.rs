@@ -6,8 +6,12 @@ use posthouse_mail::domain;
 use reqwest::header::{HeaderName, HeaderValue};
 use url::{Host, Url};
 
-use super::guard::{Policy, Ports};
-use crate::{error::FieldError, events::EventKind, text};
+use crate::{
+    error::FieldError,
+    events::EventKind,
+    http::{Policy, Ports},
+    text,
+};
 
 const MAX_URL: usize = 2048;
 const MAX_TYPES: usize = 100;
@@ -213,7 +217,8 @@ pub(super) fn url(text: &str, policy: &Policy) -> Result<Url, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::guard::policy, *};
+    use super::*;
+    use crate::http::policy;
 
     #[test]
     fn urls_that_lead_inside_are_refused() {

@@ -5,10 +5,8 @@
 
 mod calls;
 mod check;
-mod client;
 mod create;
 mod dispatch;
-mod guard;
 mod manage;
 mod notice;
 mod replays;
@@ -24,7 +22,6 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 pub use calls::{CallFilter, deliveries, find_delivery, retry};
-pub(crate) use client::Client as GuardedClient;
 pub use create::{create, create_faults};
 pub(crate) use dispatch::run;
 pub use manage::{delete, find, list, set_enabled, test, update, update_faults};
@@ -39,9 +36,9 @@ pub(crate) use store::purge;
 use crate::{
     config::Config,
     error::{Error, Result},
+    http::Policy,
     id::{self, Account, Event, Id},
 };
-pub(crate) use guard::{Policy, lookup_with};
 
 const NOT_FOUND: Error = Error::NotFound("webhook");
 

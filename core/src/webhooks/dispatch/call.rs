@@ -5,13 +5,11 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use time::OffsetDateTime;
 
-use super::{
-    super::client::{Answer, Client, beginning},
-    settings::Settings,
-};
+use super::settings::Settings;
 use crate::{
     error::{Error, Result},
     events::Event,
+    http::{Answer, Client, beginning},
     id::{self, Id, WebhookDelivery, WebhookReplay},
     inbound,
     platform::Platform,

@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    super::client::Client,
     call::{Cause, Due, Ended, call},
     jobs::{self, Batch, Done, Stop, Wish},
     outcome::Outcome,
@@ -33,6 +32,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    http::Client,
     id::{Account, Id, Webhook},
     platform::Platform,
 };

@@ -28,9 +28,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{client::Client, guard::Lookup};
 use crate::{
     error::Result,
+    http::{Client, Lookup},
     id::{Account, Id, Webhook},
     platform::Platform,
 };

@@ -65,14 +65,12 @@ fn next_attempt(ended: &Ended, schedule: &[Duration]) -> Option<OffsetDateTime> 
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{
-            super::client::{Answer, RetryAfter},
-            call::Cause,
-        },
-        *,
+    use super::{super::call::Cause, *};
+    use crate::{
+        config::default_webhook_retry_schedule,
+        http::{Answer, RetryAfter},
+        id::Id,
     };
-    use crate::{config::default_webhook_retry_schedule, id::Id};
 
     fn ended(attempt: i16, status: u16, at: OffsetDateTime) -> Ended {
         let status = StatusCode::from_u16(status).ok();

@@ -1,4 +1,5 @@
-//! The HTTP client that calls endpoints, and fetches what is elsewhere: one request, no redirects, no proxy, bounded in time and size.
+//! The HTTP client that calls endpoints, and fetches what is elsewhere: one request, no redirects, no
+//! proxy, bounded in time and size.
 
 use std::{
     sync::Arc,
@@ -37,7 +38,7 @@ pub(crate) struct Client {
 
 /// What came of a call.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub status: Option<StatusCode>,
     pub body: Option<String>,
     pub error: Option<String>,
@@ -47,7 +48,7 @@ pub(super) struct Answer {
 
 /// When the endpoint wants to be asked again (RFC 9110 §10.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RetryAfter {
+pub(crate) enum RetryAfter {
     Delay(Duration),
     At(OffsetDateTime),
 }
@@ -62,7 +63,7 @@ impl RetryAfter {
     }
 
     /// How long to wait, at most a day.
-    pub(super) fn wait(self, now: OffsetDateTime) -> Duration {
+    pub(crate) fn wait(self, now: OffsetDateTime) -> Duration {
         let wait = match self {
             Self::Delay(wait) => wait,
             Self::At(at) => Duration::try_from(at - now).unwrap_or_default(),
@@ -73,11 +74,11 @@ impl RetryAfter {
 
 impl Answer {
     /// Only 2xx is success.
-    pub(super) fn is_success(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         self.status.is_some_and(|status| status.is_success())
     }
 
-    pub(super) fn failed(error: impl Into<String>) -> Self {
+    pub(crate) fn failed(error: impl Into<String>) -> Self {
         Self { error: Some(error.into()), ..Self::default() }
     }
 }
@@ -122,7 +123,7 @@ impl Client {
 
     /// Posts `body` and waits for the answer. The time is up when it is up, whatever the endpoint
     /// is doing; a status that has come by then counts.
-    pub(super) async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Answer {
+    pub(crate) async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Answer {
         let started = Instant::now();
         let deadline = tokio::time::Instant::now() + self.timeout;
         let mut answer =
@@ -240,7 +241,7 @@ async fn whole(mut response: Response) -> Result<Vec<u8>, String> {
 }
 
 /// The first 4 KiB as text that the database takes.
-pub(super) fn beginning(bytes: &[u8]) -> String {
+pub(crate) fn beginning(bytes: &[u8]) -> String {
     let first = bytes.get(..KEPT_BODY).unwrap_or(bytes);
     let text = String::from_utf8_lossy(first).replace('\0', "\u{fffd}");
     // A character that was cut in two is not part of what came.

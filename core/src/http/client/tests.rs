@@ -20,7 +20,7 @@ fn client_with_roots(
     answers: &'static [&'static str],
     roots: RootCertStore,
 ) -> Client {
-    let policy = Arc::new(super::super::guard::policy(allowed));
+    let policy = Arc::new(crate::http::policy(allowed));
     let asked = Arc::new(AtomicUsize::new(0));
     let lookup: Lookup = Arc::new(move |_| {
         let turn = asked.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);

@@ -72,7 +72,7 @@ pub(crate) enum Ports {
 }
 
 impl Ports {
-    pub(super) fn of(url: &Url) -> Self {
+    pub(crate) fn of(url: &Url) -> Self {
         match url.port_or_known_default() {
             Some(80 | 443) => Self::Usual,
             _ => Self::Unusual,
@@ -95,18 +95,18 @@ impl Policy {
     }
 
     /// Whether the administrator allows any network.
-    pub(super) const fn allows_some(&self) -> bool {
+    pub(crate) const fn allows_some(&self) -> bool {
         !self.allowed.is_empty()
     }
 
     /// Whether a request may go to `address`.
-    pub(super) fn permits(&self, address: IpAddr, ports: Ports) -> bool {
+    pub(crate) fn permits(&self, address: IpAddr, ports: Ports) -> bool {
         self.allowed.iter().any(|network| network.has(address))
             || (ports == Ports::Usual && is_public(address))
     }
 
     /// Whether a host that needs no look-up may be connected to; none: it needs one.
-    pub(super) fn permits_literal(&self, url: &Url) -> Option<bool> {
+    pub(crate) fn permits_literal(&self, url: &Url) -> Option<bool> {
         let ports = Ports::of(url);
         match url.host()? {
             Host::Ipv4(v4) => Some(self.permits(v4.into(), ports)),
@@ -147,7 +147,7 @@ pub(crate) fn lookup_with(resolver: &Arc<dyn Resolver>) -> Lookup {
 }
 
 /// Gives the HTTP client only addresses that it may connect to.
-pub(super) struct GuardedResolver {
+pub(crate) struct GuardedResolver {
     pub policy: Arc<Policy>,
     pub ports: Ports,
     pub lookup: Lookup,
@@ -179,7 +179,7 @@ impl Resolve for GuardedResolver {
 
 /// A policy that allows `networks`.
 #[cfg(test)]
-pub(super) fn policy(networks: &[&str]) -> Policy {
+pub(crate) fn policy(networks: &[&str]) -> Policy {
     let networks: Vec<String> = networks.iter().map(|text| (*text).to_owned()).collect();
     Policy::new(&networks).unwrap()
 }
