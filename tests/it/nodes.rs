@@ -95,6 +95,28 @@ async fn what_waits_in_a_shard_that_is_kept_for_an_attempt_is_not_forgotten() {
 }
 
 #[tokio::test]
+async fn a_node_without_a_part_of_the_queue_is_not_ready() {
+    let app = App::test().start().await;
+    let ready = async |status: u16| {
+        eventually("readiness", async || {
+            (app.anonymous().get("/readyz").await.status == status).then_some(())
+        })
+        .await;
+    };
+    ready(200).await;
+    let other = "WITH other AS (
+             INSERT INTO nodes (node_id, name, started_at, lease_until)
+             VALUES (gen_random_uuid(), 'other', now(), now() + interval '1 hour')
+             RETURNING node_id)
+         UPDATE queue_shards SET owner = other.node_id, epoch = epoch + 1 FROM other";
+    sqlx::query(other).execute(app.db()).await.unwrap();
+    ready(503).await;
+    sqlx::query("DELETE FROM nodes WHERE name = 'other'").execute(app.db()).await.unwrap();
+    ready(200).await;
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_lost_node_is_replaced_and_changes_nothing_when_it_is_back() {
     let app = App::test().breakable_postgres().sink("mx.remote.test", Script::new()).start().await;
     let alice = app.account("alice@example.test").await;

@@ -8,7 +8,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PublicKeyData as _,
 };
 use rustls::ServerConfig;
-use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
+use tempfile::TempDir;
 use time::Duration;
 
 use crate::app::App;
@@ -69,19 +70,32 @@ pub fn trusted(app: &App, host: &str) -> Arc<ServerConfig> {
     issued_ago(app, host, Duration::ZERO)
 }
 
+/// The same with the data of a TLSA record of kind `[3, 0, 1]` for it.
+pub fn trusted_with_tlsa(app: &App, host: &str) -> (Arc<ServerConfig>, Vec<u8>) {
+    let dir = authority(app);
+    let server = issue(dir.path(), host, Duration::ZERO);
+    let leaf = CertificateDer::from_pem_file(dir.path().join("tls/cert.pem")).unwrap();
+    (server, digest(&SHA256, &leaf).as_ref().to_vec())
+}
+
 /// The same, but its time is over.
 pub fn expired(app: &App, host: &str) -> Arc<ServerConfig> {
     issued_ago(app, host, Duration::days(1000))
 }
 
 fn issued_ago(app: &App, host: &str, age: Duration) -> Arc<ServerConfig> {
+    issue(authority(app).path(), host, age)
+}
+
+/// A directory with a copy of the authority of the test.
+fn authority(app: &App) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("tls")).unwrap();
     for file in ["ca.pem", "ca-key.pem", "ca-issued.json"] {
         let to = dir.path().join("tls").join(file);
         fs::copy(app.tls_dir().join(file), to).unwrap();
     }
-    issue(dir.path(), host, age)
+    dir
 }
 
 fn issue(dir: &Path, host: &str, age: Duration) -> Arc<ServerConfig> {

@@ -14,4 +14,5 @@ mod routes;
 mod scheduling;
 pub(crate) mod signatures;
 mod tls;
+mod tls_table;
 mod transports;
