@@ -1,13 +1,12 @@
 //! What the sandbox does wrong when it is asked to.
 
 use posthouse_tests::{app::App, person::Person};
-use reqwest::Method;
 use serde_json::{Value, json};
 
 const FAULTS: &str = "/v1/sandbox/faults";
 
 async fn set(person: &Person, faults: Value) -> posthouse_tests::client::Answer {
-    person.http.request(Method::PUT, FAULTS).json(&json!({ "faults": faults })).send().await
+    person.http.put(FAULTS, json!({ "faults": faults })).await
 }
 
 /// Status of a message to `recipient`, and the code and text of its last attempt.

@@ -65,6 +65,11 @@ impl Client {
         self.request(Method::PATCH, path).json(&body).send().await
     }
 
+    /// PUT with a JSON body.
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.request(Method::PUT, path).json(&body).send().await
+    }
+
     /// DELETE.
     pub async fn delete(&self, path: &str) -> Answer {
         self.request(Method::DELETE, path).send().await

@@ -12,6 +12,7 @@ mod events;
 mod fields;
 mod inbound_route_shapes;
 mod inbound_routes;
+mod lane_rules;
 mod limits;
 mod mail;
 mod mail_bulk;
@@ -71,6 +72,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(queue_holds::router())
         .merge(queue_bulk::router())
         .merge(queue_preview::router())
+        .merge(lane_rules::router())
         .merge(transports::router())
         .merge(mail_routes::router())
         .merge(mta_sts_policies::router())

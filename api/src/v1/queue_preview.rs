@@ -54,6 +54,9 @@ pub(crate) struct DeliveryPreview {
     /// The MTA-STS policy of the recipient's domain; null: it has none, or the message does not go
     /// there directly.
     mta_sts: Option<PreviewPolicy>,
+    /// The rule of `GET /v1/queue/lane-rules` that says how fast the hosts are used; null: none does.
+    #[schema(example = "google")]
+    lane_rule: Option<String>,
     /// Why it would not get anywhere; null: nothing is known against it.
     problem: Option<PreviewProblem>,
     /// Entries of the suppression list that apply: it would not be sent.
@@ -242,6 +245,7 @@ impl DeliveryPreview {
             port: found.port,
             tls: found.tls.map(tls),
             mta_sts: PreviewPolicy::of(&found.sts),
+            lane_rule: found.lane_rule,
             problem: found.problem.map(Into::into),
             suppressions: found.suppressions.into_iter().map(Into::into).collect(),
             holds: found.holds.into_iter().map(hold).collect(),

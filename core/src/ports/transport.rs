@@ -46,6 +46,8 @@ pub struct Job {
     pub require_tls: RequireTls,
     /// Address used by the last attempt, tried again when its family comes up again (greylisting).
     pub last_address: Option<IpAddr>,
+    /// Messages after which a connection is not used again, if fewer than usual.
+    pub per_connection: Option<usize>,
 }
 
 /// The octets of a message: header fields added by us, then the stored message.

@@ -4,7 +4,6 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use time::OffsetDateTime;
-use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -12,7 +11,10 @@ use super::{
     complete::{Completed, Result as Verdict},
     destination::{Destination, Unroutable},
     local, millis,
-    scheduler::{LaneKey, Limits, Work},
+    scheduler::{
+        LaneKey, Work, Worker,
+        pace::{Contact, Pace},
+    },
     store::{self, Message},
     ways,
 };
@@ -35,10 +37,12 @@ const MEASURE: Duration = Duration::from_secs(1);
 /// Starts workers for lanes until shutdown.
 pub(crate) async fn run(platform: Platform, shutdown: CancellationToken, tracker: TaskTracker) {
     let config = platform.config();
-    let limits =
-        Limits { total: config.delivery_connections, lane: config.connections_per_destination };
     let scheduler = &platform.queue().scheduler;
-    scheduler.configure(limits.lane, config.delivery.smart_host.is_some());
+    scheduler.configure(
+        config.delivery_connections,
+        config.connections_per_destination,
+        config.delivery.smart_host.is_some(),
+    );
     let mut measured = tokio::time::Instant::now();
     while !shutdown.is_cancelled() {
         scheduler.advance(millis(platform.now()));
@@ -46,8 +50,8 @@ pub(crate) async fn run(platform: Platform, shutdown: CancellationToken, tracker
             measure(&platform);
             measured = tokio::time::Instant::now();
         }
-        for lane in scheduler.start_workers(limits) {
-            tracker.spawn(worker(platform.clone(), lane, shutdown.clone()));
+        for worker in scheduler.start_workers() {
+            tracker.spawn(run_worker(platform.clone(), worker, shutdown.clone()));
         }
         tokio::select! {
             () = scheduler.kicked() => {}
@@ -70,15 +74,17 @@ fn measure(platform: &Platform) {
     metrics::gauge!("posthouse_pool_connections", "state" => "open").set(count(open));
 }
 
-async fn worker(platform: Platform, lane: LaneKey, shutdown: CancellationToken) {
+async fn run_worker(platform: Platform, mut worker: Worker, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
-        let Some(Work { groups, slots }) = platform.queue().scheduler.take(&lane) else { return };
+        let Some(Work { groups, pace }) = platform.queue().scheduler.take(&mut worker) else {
+            return;
+        };
         if !platform.queue().shards.is_trusted() {
             put_back(&platform, groups);
             tokio::time::sleep(Duration::from_millis(200)).await;
             continue;
         }
-        work(&platform, &lane, groups, &slots).await;
+        work(&platform, &worker.lane, groups, &pace).await;
     }
 }
 
@@ -92,7 +98,7 @@ fn put_back(platform: &Platform, groups: Vec<Vec<Entry>>) {
     scheduler.add_loaded(entries);
 }
 
-async fn work(platform: &Platform, lane: &LaneKey, mut groups: Vec<Vec<Entry>>, slots: &Semaphore) {
+async fn work(platform: &Platform, lane: &LaneKey, mut groups: Vec<Vec<Entry>>, pace: &Pace) {
     if let Err(error) = ask_suppressions(platform, &mut groups).await {
         tracing::warn!(%error, "suppressions could not be read; trying again");
         put_back(platform, groups);
@@ -108,19 +114,18 @@ async fn work(platform: &Platform, lane: &LaneKey, mut groups: Vec<Vec<Entry>>, 
             return;
         }
     };
-    let groups = ways::divert(platform, lane, groups, &contents);
+    let groups = ways::divert(platform, lane, groups, &contents).await;
     let attempt_at = |group: Vec<Entry>| {
         let message = group.first().and_then(|entry| contents.get(&entry.id.message())).cloned();
         async move {
-            // Never closed; without a permit there would only be one attempt too many.
-            let permit = slots.acquire().await;
+            let permit = pace.permit().await;
             let mut groups = vec![group];
             if let Err(error) = ask_suppressions(platform, &mut groups).await {
                 tracing::warn!(%error, "suppressions could not be read; trying again");
                 return put_back(platform, groups);
             }
             let group = groups.pop().unwrap_or_default();
-            let done = deliver_group(platform, group, message).await;
+            let done = deliver_group(platform, pace, group, message).await;
             drop(permit);
             for completed in done {
                 platform.queue().completions.push(completed).await;
@@ -179,6 +184,7 @@ async fn contents(
 /// One attempt for recipients of one message.
 async fn deliver_group(
     platform: &Platform,
+    pace: &Pace,
     group: Vec<Entry>,
     message: Option<Arc<Message>>,
 ) -> Vec<Completed> {
@@ -220,10 +226,15 @@ async fn deliver_group(
         for entry in going {
             done.push(sandbox::deliver(platform, entry, (Arc::clone(&message), &body)).await);
         }
+        pace.note(Contact::Good, platform.now());
     } else {
-        let (here, elsewhere) = going.into_iter().partition(|entry| entry.at_home);
-        done.extend(deliver_here(platform, here, (Arc::clone(&message), &body)).await);
-        done.extend(attempt(platform, elsewhere, (message, body)).await);
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            going.into_iter().partition(|entry| entry.at_home);
+        if !here.is_empty() {
+            done.extend(deliver_here(platform, here, (Arc::clone(&message), &body)).await);
+            pace.note(Contact::Good, platform.now());
+        }
+        done.extend(attempt(platform, pace, elsewhere, (message, body)).await);
     }
     done
 }
@@ -263,13 +274,14 @@ async fn deliver_here(
 
 async fn attempt(
     platform: &Platform,
+    pace: &Pace,
     group: Vec<Entry>,
     (message, body): (Arc<Message>, Body),
 ) -> Vec<Completed> {
     let mut done = Vec::with_capacity(group.len());
     for (way, group) in ways::split(platform, &message, group) {
         let going = (Arc::clone(&message), body.clone());
-        done.extend(attempt_by(platform, way, group, going).await);
+        done.extend(attempt_by(platform, (way, pace), group, going).await);
     }
     done
 }
@@ -277,7 +289,7 @@ async fn attempt(
 /// An attempt for recipients who all go one way.
 async fn attempt_by(
     platform: &Platform,
-    way: ways::Found,
+    (way, pace): (ways::Found, &Pace),
     group: Vec<Entry>,
     (message, body): (Arc<Message>, Body),
 ) -> Vec<Completed> {
@@ -285,19 +297,22 @@ async fn attempt_by(
     let Some(first) = group.first() else {
         return Vec::new();
     };
-    let destination = match ways::destination(platform, &way, first.domain()).await {
-        Ok(destination) => destination,
-        Err(unroutable) => {
+    let destination = ways::destination(platform, &way, first.domain()).await;
+    // What would fail for good without a try gets one.
+    let schedule = &platform.config().delivery.retry_schedule;
+    let is_last = usize::from(first.attempts) >= schedule.len();
+    let resting = pace.suspended(started).filter(|_| !is_last);
+    let Destination { hop, relays, .. } = match (destination, resting) {
+        (Ok(destination), None) => destination,
+        (Ok(_), Some(reply)) => return put_off(group, Some(&message), started, &reply),
+        (Err(unroutable), _) => {
             let verdict = verdict_of(&unroutable);
-            return group
-                .into_iter()
-                .map(|entry| {
-                    Completed::local(entry, Some(Arc::clone(&message)), started, verdict.clone())
-                })
-                .collect();
+            let ended = |entry| {
+                Completed::local(entry, Some(Arc::clone(&message)), started, verdict.clone())
+            };
+            return group.into_iter().map(ended).collect();
         }
     };
-    let Destination { hop, relays } = destination;
     let job = Job {
         hop,
         mail_from: bounces::sender(platform, &message, relays).await,
@@ -307,8 +322,11 @@ async fn attempt_by(
         attempt: first.attempts,
         require_tls: first.require_tls,
         last_address: first.last_address,
+        per_connection: pace.limits().per_connection,
     };
-    let Report { outcomes, peer, duration } = platform.transport().deliver(job).await;
+    let report = platform.transport().deliver(job).await;
+    pace.note(Contact::of(&report), platform.now());
+    let Report { outcomes, peer, duration } = report;
     group
         .into_iter()
         .zip(outcomes)

@@ -8,6 +8,7 @@ mod destinations;
 mod dsn;
 mod entry;
 pub(crate) mod holds;
+pub(crate) mod lane_rules;
 mod list;
 pub(crate) mod local;
 mod news;
@@ -26,6 +27,7 @@ pub use holds::{
     Hold, HoldMatch, HoldPatch, NewHold, change_hold, create_hold, delete_hold, find_hold,
     hold_change_faults, hold_faults, list_holds,
 };
+pub use lane_rules::{LaneRule, LaneRuleList, lane_rule_faults, lane_rules, set_lane_rules};
 pub use list::{DeliveryFilter, find_delivery, list_deliveries};
 pub use pauses::{QueueState, set_paused};
 pub use preview::{Preview, PreviewOf, Problem, Via, preview};
@@ -62,6 +64,8 @@ pub struct Queue {
     pub(crate) counts: Counts,
     /// Transports and routes.
     pub(crate) routing: Routing,
+    /// How fast mail exchangers are used.
+    pub(crate) lane_rules: lane_rules::Rules,
     /// Held while pauses are read.
     pub(crate) pausing: tokio::sync::Mutex<()>,
 }

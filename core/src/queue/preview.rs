@@ -55,6 +55,8 @@ pub struct Preview {
     pub tls: Option<Tls>,
     /// The MTA-STS policy of the recipient's domain, which the hosts were held against.
     pub sts: Sts,
+    /// The rule that says how fast the hosts are used.
+    pub lane_rule: Option<String>,
     /// Why it would not get anywhere.
     pub problem: Option<Problem>,
     /// Entries of the list by which the recipient is suppressed.
@@ -119,6 +121,7 @@ pub async fn preview(cx: &Cx, of: &PreviewOf) -> Result<Preview> {
         port: None,
         tls: None,
         sts: Sts::Absent,
+        lane_rule: None,
         problem: None,
         suppressions: listed.into_iter().flat_map(|one| one.suppressions).collect(),
         holds: holds::that_hold(cx, from.as_deref().unwrap_or(""), &to).await?,
@@ -167,6 +170,9 @@ async fn find_way(cx: &Cx, of: &PreviewOf, preview: &mut Preview) -> Result<()> 
             preview.hosts.clone_from(&hop.hosts);
             (preview.port, preview.tls) = (Some(hop.port), Some(hop.tls));
             preview.sts = hop.sts.clone();
+            if !relays {
+                preview.lane_rule = platform.queue().lane_rules.name(&hop.hosts);
+            }
             preview.problem = all_barred(&hop.hosts);
         }
         Ok(Err(unroutable)) => {

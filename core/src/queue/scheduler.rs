@@ -1,63 +1,49 @@
 //! The schedule in memory: what waits for its time, and lanes of what is due.
 //!
-//! Due deliveries stand in lanes by destination; within a lane, accounts take turns, so that one
-//! with a million messages does not delay another's single one. A lane has a limited number of
-//! workers, each with one connection at a time.
+//! Due deliveries stand in lanes by destination: domains that share their mail exchangers share a
+//! lane. Within a lane accounts take turns, so that one with a million messages does not delay
+//! another's single one. A lane has a limited number of workers, and a pace of its own.
+
+mod lane;
+pub(crate) mod pace;
+mod turns;
+mod workers;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::{BTreeMap, HashMap, HashSet},
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    time::Duration,
 };
 
-use tokio::sync::{Notify, Semaphore};
+use moka::sync::Cache;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
+use self::{
+    lane::Lane,
+    pace::{Limits, Pace},
+    turns::Turns,
+};
+pub(crate) use self::{
+    lane::LaneKey,
+    workers::{Work, Worker},
+};
 use super::{
     entry::{Entry, Held, millis},
+    lane_rules::LaneRule,
     pauses::Paused,
     store::Message,
 };
-use crate::id::{Account, Delivery, Id, Transport};
+use crate::id::{Account, Delivery, Id};
 
 /// Octets of content that are kept in memory until the first attempt has ended; beyond, it is read
 /// again.
 const HELD_BYTES: u64 = 64 * 1024 * 1024;
-
-/// Key of a lane.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum LaneKey {
-    /// The mail exchangers of a domain.
-    Domain(Arc<str>),
-    /// The smart host of the configuration.
-    SmartHost,
-    /// The host of a transport.
-    Transport(Id<Transport>),
-    /// The sandbox, by account.
-    Sandbox(Id<Account>),
-}
-
-struct Lane {
-    queues: HashMap<Id<Account>, VecDeque<Entry>>,
-    turns: VecDeque<Id<Account>>,
-    ready: usize,
-    workers: usize,
-    /// One permit for each attempt that may be made at a time.
-    slots: Arc<Semaphore>,
-}
-
-/// What a worker does next.
-pub(crate) struct Work {
-    /// Recipients of one message each.
-    pub groups: Vec<Vec<Entry>>,
-    /// Each attempt needs a permit.
-    pub slots: Arc<Semaphore>,
-}
-
-/// Groups whose content must be read first are taken together, to read it at once.
-const READ_TOGETHER: usize = 8;
+/// What is known of a destination is forgotten when nothing was sent there for this long.
+const PACE_KEPT: Duration = Duration::from_hours(1);
+/// Destinations that something is known of, and domains whose lane is known.
+const MOST_KNOWN: usize = 200_000;
 
 struct Inner {
     timers: BTreeMap<(i64, Uuid), Entry>,
@@ -65,35 +51,41 @@ struct Inner {
     parked: HashMap<Uuid, Entry>,
     paused: Paused,
     lanes: HashMap<LaneKey, Lane>,
-    /// Lanes that got something since the dispatcher looked.
-    fresh: Vec<LaneKey>,
+    /// The lanes of domains, as long as they may have something in them.
+    known: HashMap<Arc<str>, LaneKey>,
+    paces: Cache<LaneKey, Arc<Pace>>,
+    turns: Turns,
+    /// Deliveries due, by account.
+    due: HashMap<Id<Account>, usize>,
     /// Deliveries being worked on, by shard.
     in_flight: HashMap<u8, usize>,
-    workers: usize,
-    /// Attempts that a lane may make at a time.
-    lane_slots: usize,
+    /// Of a lane without a rule, and of those with one.
+    limits: Limits,
+    rules: Arc<[LaneRule]>,
+    /// That share them.
+    nodes: usize,
+    smart_host: bool,
 }
 
 impl Default for Inner {
     fn default() -> Self {
+        let most = u64::try_from(MOST_KNOWN).unwrap_or(u64::MAX);
         Self {
             timers: BTreeMap::new(),
             parked: HashMap::new(),
             paused: Paused::default(),
             lanes: HashMap::new(),
-            fresh: Vec::new(),
+            known: HashMap::new(),
+            paces: Cache::builder().max_capacity(most).time_to_idle(PACE_KEPT).build(),
+            turns: Turns::default(),
+            due: HashMap::new(),
             in_flight: HashMap::new(),
-            workers: 0,
-            lane_slots: 1,
+            limits: Limits { connections: 1, per_second: None, per_connection: None },
+            rules: Arc::default(),
+            nodes: 1,
+            smart_host: false,
         }
     }
-}
-
-/// How many workers there may be.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub total: usize,
-    pub lane: usize,
 }
 
 /// The schedule of this node.
@@ -102,7 +94,6 @@ pub(crate) struct Scheduler {
     inner: Mutex<Inner>,
     kick: Notify,
     held: Arc<AtomicU64>,
-    smart_host: std::sync::atomic::AtomicBool,
 }
 
 impl Scheduler {
@@ -110,10 +101,30 @@ impl Scheduler {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says how many attempts a lane makes at a time, and whether everything goes to a smart host.
-    pub(crate) fn configure(&self, lane_slots: usize, smart_host: bool) {
-        self.lock().lane_slots = lane_slots.max(1);
-        self.smart_host.store(smart_host, Ordering::Relaxed);
+    /// Says how many workers there are, how many of them a lane has, and whether everything goes to
+    /// a smart host.
+    pub(crate) fn configure(&self, workers: usize, of_a_lane: usize, smart_host: bool) {
+        let mut inner = self.lock();
+        inner.turns.limit(workers.max(1));
+        inner.limits.connections = of_a_lane.max(1);
+        inner.smart_host = smart_host;
+        inner.set_limits();
+    }
+
+    /// Says how fast some lanes are.
+    pub(crate) fn set_rules(&self, rules: Arc<[LaneRule]>) {
+        let mut inner = self.lock();
+        inner.rules = rules;
+        inner.set_limits();
+    }
+
+    /// So many nodes share what a destination may be given.
+    pub(crate) fn set_nodes(&self, nodes: usize) {
+        let mut inner = self.lock();
+        if inner.nodes != nodes.max(1) {
+            inner.nodes = nodes.max(1);
+            inner.set_limits();
+        }
     }
 
     /// Makes the dispatcher look.
@@ -126,14 +137,30 @@ impl Scheduler {
         self.kick.notified().await;
     }
 
-    /// The lane of a delivery that no route sends elsewhere: routes are asked when it is its turn.
-    pub(crate) fn lane_key(&self, entry: &Entry) -> LaneKey {
-        if entry.sandbox {
-            LaneKey::Sandbox(entry.account)
-        } else if self.smart_host.load(Ordering::Relaxed) {
-            LaneKey::SmartHost
-        } else {
-            LaneKey::Domain(entry.domain().into())
+    /// The mail exchangers of `domain` are those of `lane`: what is due for it goes there.
+    pub(crate) fn learn(&self, domain: &str, lane: &LaneKey) {
+        let mut inner = self.lock();
+        if inner.known.get(domain) == Some(lane) {
+            return;
+        }
+        inner.forget_idle();
+        let domain: Arc<str> = domain.into();
+        let before = inner.known.insert(Arc::clone(&domain), lane.clone());
+        let before = before.unwrap_or_else(|| LaneKey::Domain(Arc::clone(&domain)));
+        let moved = inner.lanes.get_mut(&before).map(|lane| lane.leave(&domain));
+        for entry in moved.unwrap_or_default() {
+            inner.count_out(entry.account, 1);
+            inner.push(lane.clone(), entry);
+        }
+    }
+
+    /// Makes an attempt possible at once where `entry` goes: somebody asked for it.
+    pub(crate) fn wake(&self, entry: &Entry) {
+        let inner = self.lock();
+        for lane in inner.lanes_of(entry) {
+            if let Some(pace) = inner.paces.get(&lane) {
+                pace.wake();
+            }
         }
     }
 
@@ -147,7 +174,7 @@ impl Scheduler {
             entry.sandbox = message.sandbox;
             if entry.due <= now {
                 entry.hold(held.clone());
-                let key = self.lane_key(&entry);
+                let key = inner.key(&entry);
                 inner.push(key, entry);
             } else {
                 inner.timers.insert((entry.due, entry.id.uuid()), entry);
@@ -188,6 +215,7 @@ impl Scheduler {
         let lanes = inner.lanes.values_mut();
         let stopped: Vec<Entry> = lanes.flat_map(|lane| lane.stop(&paused)).collect();
         for entry in stopped {
+            inner.count_out(entry.account, 1);
             inner.park(entry);
         }
         inner.paused = paused;
@@ -203,73 +231,10 @@ impl Scheduler {
                 return Some(first.key().0);
             }
             let entry = first.remove();
-            let key = self.lane_key(&entry);
+            let key = inner.key(&entry);
             inner.push(key, entry);
         }
         None
-    }
-
-    /// Lanes that want another worker now; each is counted as started.
-    pub(crate) fn start_workers(&self, limits: Limits) -> Vec<LaneKey> {
-        let mut inner = self.lock();
-        let mut started = Vec::new();
-        let fresh = std::mem::take(&mut inner.fresh);
-        let mut waiting = Vec::new();
-        for key in fresh {
-            let Inner { lanes, workers, .. } = &mut *inner;
-            let Some(lane) = lanes.get_mut(&key) else {
-                continue;
-            };
-            if lane.ready == 0 && lane.workers == 0 {
-                lanes.remove(&key);
-                continue;
-            }
-            let wanted = lane.ready.div_ceil(8).min(limits.lane);
-            while lane.workers < wanted && *workers < limits.total {
-                lane.workers += 1;
-                *workers += 1;
-                started.push(key.clone());
-            }
-            if lane.workers == 0 {
-                // No room now: the lane stays on the list.
-                waiting.push(key);
-            }
-        }
-        inner.fresh = waiting;
-        started
-    }
-
-    /// Takes what a worker of `key` does next: a group of recipients of one message, or several
-    /// groups when their content must be read. None: the worker has ended.
-    pub(crate) fn take(&self, key: &LaneKey) -> Option<Work> {
-        let mut inner = self.lock();
-        let Inner { lanes, in_flight, workers, .. } = &mut *inner;
-        let lane = lanes.get_mut(key)?;
-        let mut groups = Vec::new();
-        while groups.len() < READ_TOGETHER {
-            let Some(group) = lane.next_group() else {
-                break;
-            };
-            for entry in &group {
-                *in_flight.entry(entry.id.shard()).or_default() += 1;
-            }
-            let has_content = group.first().is_some_and(Entry::has_content);
-            groups.push(group);
-            if has_content {
-                break;
-            }
-        }
-        if groups.is_empty() {
-            lane.workers = lane.workers.saturating_sub(1);
-            *workers = workers.saturating_sub(1);
-            if lane.workers == 0 {
-                lanes.remove(key);
-            }
-            drop(inner);
-            self.kick();
-            return None;
-        }
-        Some(Work { groups, slots: Arc::clone(&lane.slots) })
     }
 
     /// Puts what was taken into other lanes, to be attempted there.
@@ -309,9 +274,10 @@ impl Scheduler {
             }
         }
         for ((key, account), ids) in due {
-            if let Some(lane) = inner.lanes.get_mut(&key) {
-                lane.remove(account, &ids, &mut seized);
-            }
+            let removed = inner.lanes.get_mut(&key).map(|lane| lane.remove(account, &ids));
+            let removed = removed.unwrap_or_default();
+            inner.count_out(account, removed.len());
+            seized.extend(removed.iter().map(|entry| entry.id));
         }
         for id in &seized {
             *inner.in_flight.entry(id.shard()).or_default() += 1;
@@ -339,11 +305,9 @@ impl Scheduler {
         inner.timers.retain(|_, entry| !shards.contains(&entry.id.shard()));
         inner.parked.retain(|_, entry| !shards.contains(&entry.id.shard()));
         for lane in inner.lanes.values_mut() {
-            for queue in lane.queues.values_mut() {
-                queue.retain(|entry| !shards.contains(&entry.id.shard()));
-            }
-            lane.ready = lane.queues.values().map(VecDeque::len).sum();
+            lane.drop_shards(shards);
         }
+        inner.count_due();
     }
 
     /// Deliveries in memory, for metrics: waiting for their time, due, being worked on.
@@ -361,15 +325,68 @@ impl Inner {
         }
     }
 
+    /// The lane of a delivery that no route sends elsewhere: routes are asked when it is its turn.
+    fn key(&self, entry: &Entry) -> LaneKey {
+        if entry.sandbox {
+            return LaneKey::Sandbox(entry.account);
+        }
+        if self.smart_host {
+            return LaneKey::SmartHost;
+        }
+        let known = self.known.get(entry.domain()).cloned();
+        known.unwrap_or_else(|| LaneKey::Domain(entry.domain().into()))
+    }
+
     /// Every lane that a delivery may stand in.
     fn lanes_of(&self, entry: &Entry) -> Vec<LaneKey> {
         if entry.sandbox {
             return vec![LaneKey::Sandbox(entry.account)];
         }
         let mut lanes = vec![LaneKey::Domain(entry.domain().into()), LaneKey::SmartHost];
+        lanes.extend(self.known.get(entry.domain()).cloned());
         let shared = self.lanes.keys().filter(|key| matches!(key, LaneKey::Transport(_)));
         lanes.extend(shared.cloned());
         lanes
+    }
+
+    /// This node's share of what the destination of a lane may be given. The sandbox and mailboxes
+    /// here have no other side to be spared.
+    fn limits_of(&self, key: &LaneKey) -> Limits {
+        let (rule, nodes) = match key {
+            LaneKey::Provider(name) => {
+                (self.rules.iter().find(|rule| *rule.name == **name), self.nodes)
+            }
+            LaneKey::Domain(_) | LaneKey::Sandbox(_) => (None, 1),
+            LaneKey::Exchangers(_) | LaneKey::SmartHost | LaneKey::Transport(_) => {
+                (None, self.nodes)
+            }
+        };
+        let share = |number: u32| usize::try_from(number).unwrap_or(usize::MAX).div_ceil(nodes);
+        let connections = rule.and_then(|rule| rule.connections);
+        let per_second = rule.and_then(|rule| rule.messages_per_second).map(share);
+        let per_connection = rule.and_then(|rule| rule.messages_per_connection);
+        Limits {
+            connections: connections
+                .map_or_else(|| self.limits.connections.div_ceil(nodes), share)
+                .max(1),
+            per_second: per_second.and_then(|number| NonZeroU32::new(u32::try_from(number).ok()?)),
+            per_connection: per_connection.and_then(|number| usize::try_from(number).ok()),
+        }
+    }
+
+    /// Brings all paces in line with the limits.
+    fn set_limits(&self) {
+        for (key, pace) in &self.paces {
+            pace.set(self.limits_of(&key));
+        }
+    }
+
+    /// Forgets domains that have nothing in their lane, when there are very many.
+    fn forget_idle(&mut self) {
+        if self.known.len() >= MOST_KNOWN {
+            let lanes = &self.lanes;
+            self.known.retain(|_, lane| lanes.contains_key(lane));
+        }
     }
 
     /// Keeps what is due until it is not paused any more; its content is read again then.
@@ -382,98 +399,34 @@ impl Inner {
         if self.paused.covers(entry.account) {
             return self.park(entry);
         }
-        let slots = self.lane_slots;
-        let lane = self.lanes.entry(key.clone()).or_insert_with(|| Lane::new(slots));
-        lane.push(entry);
-        // One worker for every eight that wait; the dispatcher looks at the lane again then.
-        if (lane.workers == 0 || lane.ready > lane.workers * 8) && self.fresh.last() != Some(&key) {
-            self.fresh.push(key);
+        *self.due.entry(entry.account).or_default() += 1;
+        if !self.lanes.contains_key(&key) {
+            let limits = self.limits_of(&key);
+            let pace = self.paces.get_with_by_ref(&key, || Arc::new(Pace::new(limits)));
+            self.lanes.insert(key.clone(), Lane::new(pace));
         }
-    }
-}
-
-impl Lane {
-    fn new(slots: usize) -> Self {
-        Self {
-            queues: HashMap::new(),
-            turns: VecDeque::new(),
-            ready: 0,
-            workers: 0,
-            slots: Arc::new(Semaphore::new(slots)),
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.push(entry);
         }
+        self.ask_for_worker(key);
     }
 
-    fn push(&mut self, entry: Entry) {
-        let queue = self.queues.entry(entry.account).or_default();
-        if queue.is_empty() {
-            self.turns.push_back(entry.account);
-        }
-        queue.push_back(entry);
-        self.ready += 1;
-    }
-
-    /// Takes out everything of those who are paused.
-    fn stop(&mut self, paused: &Paused) -> Vec<Entry> {
-        let mut stopped = Vec::new();
-        for (_, queue) in self.queues.extract_if(|account, _| paused.covers(*account)) {
-            self.ready = self.ready.saturating_sub(queue.len());
-            stopped.extend(queue);
-        }
-        self.turns.retain(|account| !paused.covers(*account));
-        stopped
-    }
-
-    /// Takes `ids` out of the queue of `account`; those that were there are added to `removed`.
-    fn remove(
-        &mut self,
-        account: Id<Account>,
-        ids: &HashSet<Id<Delivery>>,
-        removed: &mut Vec<Id<Delivery>>,
-    ) {
-        let Some(queue) = self.queues.get_mut(&account) else { return };
-        let before = queue.len();
-        queue.retain(|entry| {
-            let goes = ids.contains(&entry.id);
-            if goes {
-                removed.push(entry.id);
+    /// So many of an account are not due any more.
+    fn count_out(&mut self, account: Id<Account>, count: usize) {
+        if let Some(due) = self.due.get_mut(&account) {
+            *due = due.saturating_sub(count);
+            if *due == 0 {
+                self.due.remove(&account);
             }
-            !goes
-        });
-        self.ready = self.ready.saturating_sub(before - queue.len());
-        if queue.is_empty() {
-            self.queues.remove(&account);
-            self.turns.retain(|turn| *turn != account);
         }
     }
 
-    /// The next recipient of the account whose turn it is, with those of the same message and the
-    /// same number of attempts (C4).
-    fn next_group(&mut self) -> Option<Vec<Entry>> {
-        while let Some(account) = self.turns.pop_front() {
-            let Some(queue) = self.queues.get_mut(&account) else {
-                continue;
-            };
-            let Some(first) = queue.pop_front() else {
-                self.queues.remove(&account);
-                continue;
-            };
-            let (message, attempts) = (first.id.message(), first.attempts);
-            let mut group = vec![first];
-            while queue
-                .front()
-                .is_some_and(|next| next.id.message() == message && next.attempts == attempts)
-            {
-                group.extend(queue.pop_front());
-            }
-            if queue.is_empty() {
-                self.queues.remove(&account);
-            } else {
-                self.turns.push_back(account);
-            }
-            self.ready = self.ready.saturating_sub(group.len());
-            return Some(group);
+    /// Counts anew what is due.
+    fn count_due(&mut self) {
+        self.due.clear();
+        for (account, count) in self.lanes.values().flat_map(Lane::sizes) {
+            *self.due.entry(account).or_default() += count;
         }
-        None
     }
 }
 

@@ -295,6 +295,7 @@ async fn give_back(platform: &Platform) -> Result<()> {
     let shards = &platform.queue().shards;
     let mut conn = platform.acquire().await?;
     let nodes = usize::try_from(leases::living(&mut conn).await?).unwrap_or(1).max(1);
+    platform.queue().scheduler.set_nodes(nodes);
     let share = SHARDS.div_ceil(nodes);
     if !shards.close_surplus(share).is_empty() {
         // Orders picked before may still be written; a second is far more than they take.

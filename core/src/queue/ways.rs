@@ -29,7 +29,7 @@ fn choose(platform: &Platform, message: &Message, entry: &Entry) -> Found {
 }
 
 /// Hands what goes through another lane than this one over to that; gives back the rest.
-pub(super) fn divert(
+pub(super) async fn divert(
     platform: &Platform,
     lane: &LaneKey,
     groups: Vec<Vec<Entry>>,
@@ -44,7 +44,7 @@ pub(super) fn divert(
         };
         let mut stay = Vec::with_capacity(group.len());
         for mut entry in group {
-            match lane_of(platform, message, &entry).filter(|own| own != lane) {
+            match lane_of(platform, message, &entry).await.filter(|own| own != lane) {
                 None => stay.push(entry),
                 Some(own) => {
                     // What does not count as held is read again there.
@@ -63,18 +63,24 @@ pub(super) fn divert(
 }
 
 /// The lane of a delivery that goes to another server.
-fn lane_of(platform: &Platform, message: &Message, entry: &Entry) -> Option<LaneKey> {
+async fn lane_of(platform: &Platform, message: &Message, entry: &Entry) -> Option<LaneKey> {
     if message.sandbox || entry.at_home || entry.suppressed == Some(true) {
         return None;
     }
-    let Some(known) = choose(platform, message, entry).ok()?.transport else {
-        return Some(platform.queue().scheduler.lane_key(entry));
-    };
-    match known.way {
-        Way::Relay(_) => Some(LaneKey::Transport(known.id)),
-        Way::Direct(_) => Some(LaneKey::Domain(entry.domain().into())),
-        Way::Fail { .. } => None,
+    let way = choose(platform, message, entry);
+    match way.as_ref().ok()?.transport.as_ref().map(|known| (known.id, &known.way)) {
+        Some((id, Way::Relay(_))) => return Some(LaneKey::Transport(id)),
+        Some((_, Way::Fail { .. })) => return None,
+        None if platform.config().delivery.smart_host.is_some() => {
+            return Some(LaneKey::SmartHost);
+        }
+        Some((_, Way::Direct(_))) | None => {}
     }
+    // Where there is no way, the attempt will tell.
+    let found = destination(platform, &way, entry.domain()).await.ok()?;
+    let lane = platform.queue().lane_rules.lane(&found.hop.hosts);
+    platform.queue().scheduler.learn(entry.domain(), &lane);
+    Some(lane)
 }
 
 /// Recipients by the way they go, and what is wanted of TLS; those of one way can be told to one

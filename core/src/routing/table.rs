@@ -12,6 +12,7 @@ use crate::{
     id::{self, Account, Id},
     platform::Platform,
     ports::transport::{Credentials, IpVersion, Tls},
+    queue::lane_rules,
     vault::Vault,
 };
 
@@ -169,6 +170,7 @@ pub(crate) async fn load(platform: &Platform) -> Result<()> {
     for (route, domain) in store::all_routes(tx.conn()).await? {
         table.add(route, domain);
     }
+    lane_rules::load(platform, tx.conn()).await?;
     *routing.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
     Ok(())
 }

@@ -100,7 +100,7 @@ impl<'a> Attempt<'a> {
             &result,
             Err(Interrupted::Fault(Fault::Temporary(reply))) if reply.code == Some(421)
         );
-        self.outbound.give_back(key, connection);
+        self.outbound.give_back(job, connection);
         match result {
             // A server that closes an idle connection may say so just as we send MAIL.
             Err(Interrupted::Fault(_)) if closing && !self.ledger.is_answered => Reused::Nothing,
@@ -165,7 +165,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn finish(&self, connection: Connection) {
-        self.outbound.give_back(Key::new(self.job), connection);
+        self.outbound.give_back(self.job, connection);
     }
 
     /// Notes what a host said and tells where to go on.

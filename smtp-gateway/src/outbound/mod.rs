@@ -153,17 +153,18 @@ impl Outbound {
     }
 
     /// Keeps a connection for the next message, or closes it.
-    fn give_back(&self, key: pool::Key, connection: Connection) {
+    fn give_back(&self, job: &Job, connection: Connection) {
         if connection.broken {
             return;
         }
-        let limit = connection.capabilities.mails_max.unwrap_or(usize::MAX);
-        let used_up = connection.transactions >= limit.min(self.shared.max_messages);
+        let limits = [connection.capabilities.mails_max, job.per_connection];
+        let limit = limits.into_iter().flatten().fold(self.shared.max_messages, usize::min);
+        let used_up = connection.transactions >= limit;
         if used_up || self.stop.is_cancelled() {
             self.close_later(connection);
             return;
         }
-        match self.shared.pool.put(key, connection) {
+        match self.shared.pool.put(pool::Key::new(job), connection) {
             None => self.start_sweeper(),
             Some(surplus) => self.close_later(surplus),
         }

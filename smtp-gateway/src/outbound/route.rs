@@ -96,6 +96,7 @@ mod tests {
             attempt,
             require_tls: RequireTls::Default,
             last_address: last.map(|address| address.parse().unwrap()),
+            per_connection: None,
         }
     }
 

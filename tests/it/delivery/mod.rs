@@ -7,6 +7,7 @@ mod first_attempt;
 mod here;
 mod injection;
 mod isolation;
+mod lanes;
 mod mta_sts;
 mod require_tls;
 mod retries;

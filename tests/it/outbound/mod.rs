@@ -69,6 +69,7 @@ fn job_to(hosts: Vec<Host>, port: u16, recipients: &[&str]) -> Job {
         attempt: 0,
         require_tls: RequireTls::Default,
         last_address: None,
+        per_connection: None,
     }
 }
 

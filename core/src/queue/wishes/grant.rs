@@ -126,6 +126,9 @@ async fn grant(
     let messages = messages(platform, found).await?;
     let waits = || found.iter().filter_map(|one| one.waits.as_ref());
     let waiting: Vec<&Entry> = waits().filter(|one| !one.on_hold).map(|one| &one.entry).collect();
+    for one in found.iter().filter(|one| one.action == "retry") {
+        one.waits.iter().for_each(|waits| scheduler.wake(&waits.entry));
+    }
     let seized = scheduler.seize(&waiting);
     let held = waits().filter(|one| one.on_hold).map(|one| one.entry.id);
     let taken: HashSet<Id<Delivery>> = seized.iter().copied().chain(held).collect();
