@@ -12,6 +12,7 @@ pub mod localserve;
 pub mod logging;
 mod metrics;
 mod notify;
+pub mod open_files;
 pub mod output;
 pub mod roles;
 pub mod serve;

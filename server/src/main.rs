@@ -9,7 +9,7 @@ use posthouse_server::{
     config::{self, ConfigFaults, Environment, MasterKey, Settings},
     localserve,
     logging::{self, Format, LogSettings},
-    output,
+    open_files, output,
     roles::{Role, Roles},
     serve,
 };
@@ -104,10 +104,12 @@ fn run(command: Command) -> Result<()> {
                 settings.roles = roles(only)?;
             }
             logging::init(&settings.log)?;
+            open_files::raise_limit();
             block_on(serve::run(settings))
         }
         Command::Localserve(options) => {
             logging::init(&local_log())?;
+            open_files::raise_limit();
             block_on(localserve::run(options))
         }
         Command::Config { explain: true, .. } => {
