@@ -17,6 +17,12 @@ pub(crate) const ZONE: &str = "sink.test";
 pub(crate) const DEAD_DOMAIN: &str = "dead.sink.test";
 /// An address of this machine that the sink does not use.
 const DEAD_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
+/// Where domains of other kinds are, by the label before [`ZONE`].
+pub(crate) const PLACES: [(&str, Ipv4Addr); 3] = [
+    ("tls", Ipv4Addr::new(127, 0, 0, 2)),
+    ("silent", Ipv4Addr::new(127, 0, 0, 3)),
+    ("single", Ipv4Addr::new(127, 0, 0, 4)),
+];
 const TTL: u32 = 3600;
 
 /// Starts the server on a free port of 127.0.0.1.
@@ -63,6 +69,16 @@ fn answer(packet: &[u8]) -> Option<Vec<u8>> {
     reply.to_vec().ok()
 }
 
+fn place(host: &str) -> Ipv4Addr {
+    if host.ends_with(DEAD_DOMAIN) {
+        return DEAD_ADDRESS;
+    }
+    let parent = host.strip_suffix(ZONE).unwrap_or_default().trim_end_matches('.');
+    let kind = parent.rsplit('.').next();
+    let known = PLACES.iter().find(|(name, _)| Some(*name) == kind);
+    known.map_or(Ipv4Addr::LOCALHOST, |(_, address)| *address)
+}
+
 fn data(name: &str, kind: RecordType) -> Option<RData> {
     let is_host = name.starts_with("mx.");
     match kind {
@@ -70,10 +86,7 @@ fn data(name: &str, kind: RecordType) -> Option<RData> {
             let host = Name::from_ascii(format!("mx.{name}.")).ok()?;
             Some(RData::MX(MX::new(10, host)))
         }
-        RecordType::A if is_host => {
-            let dead = name.ends_with(DEAD_DOMAIN);
-            Some(RData::A(A(if dead { DEAD_ADDRESS } else { Ipv4Addr::LOCALHOST })))
-        }
+        RecordType::A if is_host => Some(RData::A(A(place(name)))),
         _ => None,
     }
 }
@@ -97,6 +110,8 @@ mod tests {
         assert_eq!(mx.exchange.to_ascii(), "mx.d3.sink.test.");
         let reply = ask("mx.d3.sink.test.", RecordType::A);
         assert_eq!(reply.answers[0].data, RData::A(A(Ipv4Addr::LOCALHOST)));
+        let reply = ask("mx.q7.single.sink.test.", RecordType::A);
+        assert_eq!(reply.answers[0].data, RData::A(A(PLACES[2].1)));
         let reply = ask("mx.dead.sink.test.", RecordType::A);
         assert_eq!(reply.answers[0].data, RData::A(A(DEAD_ADDRESS)));
     }

@@ -12,6 +12,11 @@ impl Latencies {
         self.0.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
     }
 
+    /// How many there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Adds those of another worker.
     pub(crate) fn merge(&mut self, other: Self) {
         self.0.extend(other.0);

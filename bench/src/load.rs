@@ -39,6 +39,8 @@ pub(crate) enum Until {
 pub(crate) enum Recipients {
     /// To the sink.
     Sink,
+    /// To the sink with STARTTLS.
+    Tls,
     /// To a host that refuses connections.
     Dead,
 }
@@ -133,6 +135,7 @@ impl Load {
     fn message(&self, number: u64, text: &str) -> String {
         let domain = match self.recipients {
             Recipients::Sink => format!("d{}.{}", number % DOMAINS, dns::ZONE),
+            Recipients::Tls => format!("d{}.tls.{}", number % DOMAINS, dns::ZONE),
             Recipients::Dead => dns::DEAD_DOMAIN.to_owned(),
         };
         let from = &self.sender.from;

@@ -9,6 +9,7 @@ mod latency;
 mod lists;
 mod load;
 mod process;
+mod queue;
 mod receiver;
 mod report;
 mod scenarios;
@@ -25,6 +26,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 
 use crate::lists::Size;
+use crate::queue::Waiting;
 use crate::scenarios::{Bench, Plan};
 
 /// What to measure.
@@ -38,6 +40,8 @@ enum Mode {
     Webhooks,
     /// Reading lists, searching and following the events of an account that was used for a month.
     Lists,
+    /// A queue of a million recipients, half of them where nobody answers.
+    Queue,
 }
 
 /// Options of the bench.
@@ -85,6 +89,7 @@ impl Options {
             retired: self.retired.unwrap_or(retired),
             backlog: self.backlog.unwrap_or(backlog),
             used: if self.quick { Size::SMALL } else { Size::FULL },
+            waiting: if self.quick { Waiting::SMALL } else { Waiting::FULL },
             told: if self.quick { 100 } else { 10_000 },
             rates: if self.quick { [50.0, 100.0] } else { [1500.0, 3500.0] },
             concurrencies: if self.quick { vec![1, 16] } else { vec![1, 16, 64, 256] },
@@ -121,13 +126,14 @@ async fn run_in_time(options: &Options) -> Result<()> {
 }
 
 async fn run(options: &Options) -> Result<()> {
-    let bench = Box::pin(Bench::start(&options.server, &options.data, options.plan())).await?;
+    let mut bench = Box::pin(Bench::start(&options.server, &options.data, options.plan())).await?;
     let measured = async {
         match options.mode {
             Mode::Mail => Box::pin(bench.run()).await,
             Mode::Deliver => Box::pin(bench.run_deliver()).await,
             Mode::Webhooks => Box::pin(bench.run_webhooks()).await,
             Mode::Lists => Box::pin(bench.run_lists()).await,
+            Mode::Queue => Box::pin(bench.run_queue()).await,
         }
     };
     let result = tokio::select! {

@@ -16,9 +16,10 @@ use crate::dns;
 use crate::lists::{self, Size};
 use crate::load::{Load, Outcome, Recipients, Until};
 use crate::process::{self, Cpu};
+use crate::queue::{Queue, Waiting};
 use crate::report::{line, number, rate, round};
 use crate::server::Server;
-use crate::sink::Sink;
+use crate::sink::{self, Sink};
 use crate::webhooks::Endpoints;
 
 const SMALL: usize = 2048;
@@ -43,6 +44,8 @@ pub(crate) struct Plan {
     pub backlog: u64,
     /// What an account has that was used for a month.
     pub used: Size,
+    /// What waits in the queue.
+    pub waiting: Waiting,
     /// Messages whose events webhook endpoints are told.
     pub told: u64,
     /// Messages a second at which latency is measured, with RSA and with Ed25519.
@@ -57,6 +60,8 @@ pub(crate) struct Bench {
     plan: Plan,
     server: Server,
     sink: Sink,
+    /// The one with STARTTLS.
+    tls: Sink,
     rsa: Sender,
     ed25519: Sender,
     both: Sender,
@@ -115,6 +120,8 @@ impl Bench {
     /// Starts everything.
     pub(crate) async fn start(program: &Path, data: &Path, plan: Plan) -> Result<Self> {
         let sink = Sink::start().await?;
+        let [(_, address), ..] = dns::PLACES;
+        let tls = sink.beside(address.into(), sink::certificate()?).await?;
         let dns = dns::start().await?;
         let server = Server::start(program, data, dns, sink.address.port()).await?;
         let mut api = Connection::open(server.http).await?;
@@ -122,7 +129,7 @@ impl Bench {
         let rsa = api.make_sender(&key, "rsa", &["rsa-2048"]).await?;
         let ed25519 = api.make_sender(&key, "ed25519", &["ed25519"]).await?;
         let both = api.make_sender(&key, "both", &["rsa-2048", "ed25519"]).await?;
-        Ok(Self { plan, server, sink, rsa, ed25519, both })
+        Ok(Self { plan, server, sink, tls, rsa, ed25519, both })
     }
 
     /// Measures everything; fails when accepted messages did not arrive.
@@ -169,7 +176,37 @@ impl Bench {
         self.deliver("rsa-2048", &self.rsa).await?;
         self.deliver("ed25519", &self.ed25519).await?;
         self.deliver("both", &self.both).await?;
-        Ok(())
+        let rsa = self.deliver_by_tls("rsa-2048", &self.rsa, SMALL).await?;
+        let ed25519 = self.deliver_by_tls("ed25519", &self.ed25519, SMALL).await?;
+        let large = self.deliver_by_tls("rsa-2048", &self.rsa, LARGE).await?;
+        ratio("deliver_by_tls_rsa_to_2500", rsa / 2500.0, ">= 1")?;
+        ratio("deliver_by_tls_ed25519_to_5000", ed25519 / 5000.0, ">= 1")?;
+        ratio("deliver_by_tls_50_kib_to_800", large / 800.0, ">= 1")
+    }
+
+    /// Over STARTTLS, with connections that are used again; messages a second.
+    async fn deliver_by_tls(&self, dkim: &str, sender: &Sender, size: usize) -> Result<f64> {
+        let load = Load { recipients: Recipients::Tls, ..self.load(sender, size, USUAL) };
+        let run = self.deliver_as("deliver_by_tls", dkim, load).await?;
+        if run.undelivered > 0 {
+            bail!("{} accepted messages did not arrive", run.undelivered);
+        }
+        Ok(run.per_second)
+    }
+
+    /// Measures a queue with a million recipients.
+    pub(crate) async fn run_queue(&mut self) -> Result<()> {
+        self.warm_up().await?;
+        let [_, (_, silent), (_, single)] = dns::PLACES;
+        self.sink.stay_silent_at(silent.into()).await?;
+        let queue = Queue {
+            single: self.sink.beside(single.into(), None).await?,
+            living: self.sink.clone(),
+            busy: self.ed25519.clone(),
+            other: self.both.clone(),
+            server: &mut self.server,
+        };
+        queue.run(self.plan.waiting).await
     }
 
     /// Measures webhooks; fails when events were not told.
@@ -230,12 +267,21 @@ impl Bench {
         Ok(())
     }
 
+    /// Who takes the mail of a load.
+    const fn sink_of(&self, load: &Load) -> &Sink {
+        match load.recipients {
+            Recipients::Tls => &self.tls,
+            Recipients::Sink | Recipients::Dead => &self.sink,
+        }
+    }
+
     /// Runs a load and waits until the sink has it all; returns when the last one came.
     async fn run_and_drain(&self, load: Load) -> Result<(Outcome, Instant)> {
-        let had = self.sink.recipients();
+        let sink = self.sink_of(&load);
+        let had = sink.recipients();
         let outcome = load.run().await?;
         let wanted = had + outcome.accepted;
-        let last = self.sink.wait_for(wanted, DELIVERY_PATIENCE).await;
+        let last = sink.wait_for(wanted, DELIVERY_PATIENCE).await;
         Ok((outcome, last))
     }
 
@@ -278,11 +324,12 @@ impl Bench {
 
     async fn deliver_as(&self, bench: &str, dkim: &str, load: Load) -> Result<Delivered> {
         let cpu = process::cpu(self.server.pid);
-        let (messages, signatures) = (self.sink.messages(), self.sink.signatures());
+        let (sink, size) = (self.sink_of(&load).clone(), load.size);
+        let (messages, signatures) = (sink.messages(), sink.signatures());
         let started = Instant::now();
         let (mut outcome, last) = self.run_and_drain(load).await?;
         let used = process::cpu(self.server.pid) - cpu;
-        let delivered = self.sink.messages() - messages;
+        let delivered = sink.messages() - messages;
         let [p50, p99] = outcome.latencies.percentiles_ms([50, 99]);
         let result = Delivered {
             per_second: rate(delivered, last - started),
@@ -290,11 +337,11 @@ impl Bench {
             undelivered: outcome.accepted.saturating_sub(delivered),
             accept_p99: p99,
         };
-        let signed = number(self.sink.signatures() - signatures) / number(delivered.max(1));
+        let signed = number(sink.signatures() - signatures) / number(delivered.max(1));
         line(&DeliverLine {
             bench,
             dkim,
-            size: SMALL,
+            size,
             concurrency: USUAL,
             per_second: round(result.per_second),
             accepted_per_second: round(result.accepted_per_second),

@@ -36,6 +36,8 @@ pub(crate) struct Server {
     /// Its private database.
     pub database_url: String,
     data: PathBuf,
+    /// How it is started.
+    command: Command,
 }
 
 /// What we need of `localserve.json`.
@@ -56,7 +58,8 @@ impl Server {
     ) -> Result<Self> {
         let data = fresh_data(data)?;
         let log = File::create(data.join("server.log"))?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(["localserve", "--json", "--deliver", "real", "--data"])
             .arg(data.join("data"))
             .args(["--port-base", &free_port_base()?.to_string()])
@@ -64,7 +67,8 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .kill_on_drop(true)
+            .kill_on_drop(true);
+        let mut child = command
             .spawn()
             .with_context(|| format!("cannot run {}; build it first", program.display()))?;
         let ready = Box::pin(wait_until_ready(&mut child, &data)).await;
@@ -72,7 +76,18 @@ impl Server {
             ready.with_context(|| format!("the server's log ends with:\n{}", log_tail(&data)))?;
         let pid = child.id().context("the server has ended")?;
         let Localserve { admin_api_key: admin_key, database_url, .. } = localserve;
-        Ok(Self { child, pid, http, admin_key, database_url, data })
+        Ok(Self { child, pid, http, admin_key, database_url, data, command })
+    }
+
+    /// Kills it and starts it again; how long that takes until it is ready.
+    pub(crate) async fn crash(&mut self) -> Result<Duration> {
+        self.child.kill().await?;
+        let started = Instant::now();
+        self.child = self.command.spawn()?;
+        let ready = Box::pin(wait_until_ready(&mut self.child, &self.data)).await;
+        ready.with_context(|| format!("the log ends with:\n{}", log_tail(&self.data)))?;
+        self.pid = self.child.id().context("the server has ended")?;
+        Ok(started.elapsed())
     }
 
     /// Stops it as Ctrl-C would, and removes its data.

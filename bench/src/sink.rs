@@ -1,9 +1,9 @@
 //! An SMTP server that takes everything and keeps nothing, with as little work as possible.
 //!
-//! RFC 5321 with PIPELINING, 8BITMIME, SMTPUTF8 and SIZE. No TLS, no CHUNKING, no checks: it counts
-//! messages, recipients and DKIM signatures.
+//! RFC 5321 with PIPELINING, 8BITMIME, SMTPUTF8 and SIZE, and STARTTLS (RFC 3207) when it has a
+//! certificate. No CHUNKING, no checks: it counts messages, recipients and DKIM signatures.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,11 +11,15 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use bytes::{Buf as _, BytesMut};
 use memchr::memmem::Finder;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 const EHLO: &[u8] =
     b"250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 SIZE 104857600\r\n";
+const EHLO_TLS: &[u8] = b"250-sink\r\n250-STARTTLS\r\n250-PIPELINING\r\n250-8BITMIME\r\n\
+    250-SMTPUTF8\r\n250 SIZE 104857600\r\n";
 /// Signatures are the first thing in a message.
 const HEADER_LOOK: usize = 4096;
 
@@ -38,15 +42,35 @@ pub(crate) struct Sink {
 impl Sink {
     /// Listens on a free port of 127.0.0.1 only: other loopback addresses must refuse.
     pub(crate) async fn start() -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), None).await
+    }
+
+    /// Another one with the same port.
+    pub(crate) async fn beside(&self, address: IpAddr, tls: Tls) -> Result<Self> {
+        Self::start_at(SocketAddr::new(address, self.address.port()), tls).await
+    }
+
+    async fn start_at(address: SocketAddr, tls: Tls) -> Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let sink = Self { address: listener.local_addr()?, counts: Arc::default() };
         let counts = Arc::clone(&sink.counts);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&counts)));
+                tokio::spawn(serve(stream, Arc::clone(&counts), tls.clone()));
             }
         });
         Ok(sink)
+    }
+
+    /// Takes connections at that address, and never says a word.
+    pub(crate) async fn stay_silent_at(&self, address: IpAddr) -> Result<()> {
+        let listener = TcpListener::bind((address, self.address.port())).await?;
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move { stream.read_u8().await });
+            }
+        });
+        Ok(())
     }
 
     /// How many messages it has taken.
@@ -87,26 +111,67 @@ struct Session {
     /// How much of the input is known to hold no end of data.
     scanned: usize,
     quit: bool,
+    /// The reply to EHLO.
+    ehlo: &'static [u8],
+    starttls: bool,
 }
 
-async fn serve(mut stream: TcpStream, counts: Arc<Counts>) {
-    let end_of_data = Finder::new(b"\r\n.\r\n");
-    let mut session = Session::default();
-    let mut input = BytesMut::with_capacity(64 * 1024);
-    let mut output = b"220 sink ESMTP\r\n".to_vec();
+/// The certificate to be shown, if there is one.
+pub(crate) type Tls = Option<Arc<ServerConfig>>;
+
+/// A certificate that nobody vouches for.
+pub(crate) fn certificate() -> Result<Tls> {
+    let made = rcgen::generate_simple_self_signed(["mx.tls.sink.test".to_owned()])?;
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())?;
+    Ok(Some(Arc::new(config)))
+}
+
+async fn serve(mut stream: TcpStream, counts: Arc<Counts>, tls: Tls) {
     stream.set_nodelay(true).ok();
+    let greeting = b"220 sink ESMTP\r\n".to_vec();
+    let Some(tls) = tls else {
+        converse(&mut stream, greeting, EHLO, &counts).await;
+        return;
+    };
+    if converse(&mut stream, greeting, EHLO_TLS, &counts).await
+        && let Ok(mut stream) = TlsAcceptor::from(tls).accept(stream).await
+    {
+        converse(&mut stream, Vec::new(), EHLO, &counts).await;
+    }
+}
+
+/// Serves until the end, or until STARTTLS: says whether that has come.
+async fn converse(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    mut output: Vec<u8>,
+    ehlo: &'static [u8],
+    counts: &Counts,
+) -> bool {
+    let end_of_data = Finder::new(b"\r\n.\r\n");
+    let mut session = Session { ehlo, ..Session::default() };
+    let mut input = BytesMut::with_capacity(64 * 1024);
     while !session.quit {
-        if !output.is_empty() && stream.write_all(&output).await.is_err() {
-            return;
+        if !output.is_empty()
+            && (stream.write_all(&output).await.is_err() || stream.flush().await.is_err())
+        {
+            return false;
+        }
+        if session.starttls {
+            return true;
         }
         output.clear();
         input.reserve(16 * 1024);
         match stream.read_buf(&mut input).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => session.input(&mut input, &mut output, &end_of_data, &counts),
+            Ok(0) | Err(_) => return false,
+            Ok(_) => session.input(&mut input, &mut output, &end_of_data, counts),
         }
     }
     stream.write_all(&output).await.ok();
+    stream.flush().await.ok();
+    false
 }
 
 impl Session {
@@ -124,7 +189,7 @@ impl Session {
             } else {
                 self.command(input, output)
             };
-            if !progress || self.quit {
+            if !progress || self.quit || self.starttls {
                 return;
             }
         }
@@ -137,7 +202,7 @@ impl Session {
         let line = input.split_to(end + 1);
         let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
         let reply: &[u8] = match verb.as_slice() {
-            b"EHLO" => EHLO,
+            b"EHLO" => self.ehlo,
             b"MAIL" | b"RSET" => {
                 self.recipients = 0;
                 b"250 2.0.0 Ok\r\n"
@@ -150,6 +215,10 @@ impl Session {
                 self.in_data = true;
                 self.scanned = 0;
                 b"354 Go ahead\r\n"
+            }
+            b"STAR" => {
+                self.starttls = true;
+                b"220 2.0.0 Go ahead\r\n"
             }
             b"HELO" | b"NOOP" => b"250 2.0.0 Ok\r\n",
             b"QUIT" => {
@@ -182,7 +251,7 @@ impl Session {
         counts.messages.fetch_add(1, Ordering::Relaxed);
         counts.recipients.fetch_add(self.recipients, Ordering::Relaxed);
         input.advance(from + at + 5);
-        *self = Self::default();
+        *self = Self { ehlo: self.ehlo, ..Self::default() };
         output.extend_from_slice(b"250 2.0.0 Taken\r\n");
         true
     }
