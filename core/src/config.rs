@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use rustls::RootCertStore;
 
-use crate::ports::transport::{Credentials, Tls};
+use crate::ports::transport::{Login, Origin, Tls};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -116,8 +116,10 @@ pub struct SmartHost {
     pub port: u16,
     /// TLS policy.
     pub tls: Tls,
-    /// Log in with these.
-    pub credentials: Option<Credentials>,
+    /// How to log in there.
+    pub login: Login,
+    /// How connections leave us.
+    pub origin: Origin,
 }
 
 /// Where large blobs are.

@@ -3,11 +3,12 @@
 use std::{fs, path::Path, sync::Arc};
 
 use aws_lc_rs::digest::{SHA256, SHA512, digest};
+use posthouse_core::ports::transport::ClientCertificate;
 use posthouse_server::tls::{LocalCertificates, SessionTickets, server_config};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PublicKeyData as _,
 };
-use rustls::ServerConfig;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use tempfile::TempDir;
 use time::Duration;
@@ -57,6 +58,40 @@ impl Chain {
             2 => digest(&SHA512, octets).as_ref().to_vec(),
             _ => octets.clone(),
         }
+    }
+}
+
+/// A mail server that asks its clients for a certificate, and takes those without one too.
+pub struct Asking {
+    /// Its configuration.
+    pub server: Arc<ServerConfig>,
+    /// Trust its certificate.
+    pub roots: Arc<RootCertStore>,
+    /// A certificate that it trusts, with its key.
+    pub own: Arc<ClientCertificate>,
+}
+
+impl Asking {
+    /// Makes both certificates; `version` is all of TLS that the server knows.
+    pub fn new(host: &str, version: &'static SupportedProtocolVersion) -> Self {
+        let made = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+        let own = rcgen::generate_simple_self_signed(["client.test".to_owned()]).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut known = RootCertStore::empty();
+        known.add(own.cert.der().clone()).unwrap();
+        let known = Arc::new(known);
+        let verifier = WebPkiClientVerifier::builder_with_provider(known, provider.clone());
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap())
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let own = ClientCertificate { chain: own.cert.pem(), key: own.signing_key.serialize_pem() };
+        Self { server: Arc::new(server), roots: Arc::new(roots), own: Arc::new(own) }
     }
 }
 

@@ -23,4 +23,5 @@ pub mod receiver;
 mod server;
 pub mod sink;
 pub mod smtp_client;
+pub mod socks;
 pub mod wait;

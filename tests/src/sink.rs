@@ -9,7 +9,7 @@ mod session;
 mod wire;
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -65,6 +65,7 @@ struct Shared {
     messages: Mutex<Vec<Message>>,
     transcript: Mutex<Vec<String>>,
     connections: AtomicUsize,
+    clients: Mutex<Vec<IpAddr>>,
     octets: AtomicUsize,
     received: watch::Sender<usize>,
 }
@@ -103,6 +104,7 @@ impl Sink {
             messages: Mutex::default(),
             transcript: Mutex::default(),
             connections: AtomicUsize::new(0),
+            clients: Mutex::default(),
             octets: AtomicUsize::new(0),
             received: sender,
         });
@@ -152,6 +154,11 @@ impl Sink {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
+    /// The address that each connection came from; empty in counting mode.
+    pub fn clients(&self) -> Vec<IpAddr> {
+        lock(&self.shared.clients).clone()
+    }
+
     /// Waits until `n` messages were taken; `messages()` then, or an error when that takes too long.
     pub async fn wait_for(&self, n: usize, timeout: Duration) -> anyhow::Result<Vec<Message>> {
         let mut received = self.received.clone();
@@ -165,11 +172,14 @@ impl Sink {
 
 async fn listen(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
     loop {
-        let Ok((tcp, _)) = listener.accept().await else {
+        let Ok((tcp, from)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
         let number = shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        if shared.script.keeps {
+            lock(&shared.clients).push(from.ip());
+        }
         let session = session::run(shared.clone(), tcp, number);
         let stop = stop.clone();
         tokio::spawn(async move { stop.run_until_cancelled_owned(session).await });

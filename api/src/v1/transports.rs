@@ -27,7 +27,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
     ))
 }
 
-/// A way out for mail, without its password.
+/// A way out for mail, without its secrets.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Transport {
     /// Identifier.
@@ -36,10 +36,10 @@ pub(crate) struct Transport {
     /// For people; unique.
     #[schema(example = "relay")]
     name: String,
-    /// `direct`, `smtp`, `submission`, `submissions` or `fail`.
+    /// `direct`, `smtp`, `submission`, `submissions`, `socks5` or `fail`.
     #[schema(value_type = String, example = "submission")]
     r#type: &'static str,
-    /// The host that takes everything; null: the type has none.
+    /// The host that takes everything, or the proxy; null: the type has none.
     #[schema(example = "smtp.example.net")]
     host: Option<String>,
     /// Its TCP port.
@@ -54,8 +54,21 @@ pub(crate) struct Transport {
     /// Whether there is a password; it is never shown.
     #[schema(example = true)]
     has_password: bool,
-    /// Of a direct one: `ipv4` or `ipv6` when only that is used; null: both.
+    /// The SASL mechanisms that may be used there; empty: whatever is safe.
+    #[schema(example = json!(["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]))]
+    auth_mechanisms: Vec<String>,
+    /// Whether it logs in without verified TLS too.
+    insecure_auth: bool,
+    /// The certificate that is shown there, with its chain, as PEM; its key is never shown.
+    client_certificate: Option<String>,
+    /// Of one that looks for exchangers: `ipv4` or `ipv6` when only that is used; null: both.
     ip_version: Option<String>,
+    /// Where connections come from; with a proxy, where it connects from. Empty: anywhere.
+    #[schema(example = json!(["192.0.2.25", "2001:db8::25"]))]
+    source_addresses: Vec<String>,
+    /// The name in EHLO; null: that of the installation.
+    #[schema(example = "out.example.net")]
+    ehlo_name: Option<String>,
     /// Of one that fails: the SMTP code.
     code: Option<i16>,
     /// Of one that fails: what it says.
@@ -77,7 +90,12 @@ impl From<routing::Transport> for Transport {
             port: found.port,
             tls: found.tls,
             username: found.username,
+            auth_mechanisms: found.auth_mechanisms,
+            insecure_auth: found.insecure_auth,
+            client_certificate: found.client_certificate,
             ip_version: found.ip_version,
+            source_addresses: found.source_addresses,
+            ehlo_name: found.ehlo_name,
             code: found.code,
             reply: found.reply,
             created_at: found.created_at,
@@ -96,9 +114,10 @@ pub(crate) struct NewTransportBody {
     /// 1 to 64 letters, digits, dots, underscores and hyphens; unique.
     name: String,
     /// `direct`: to the recipient's exchangers; `smtp`, `submission`, `submissions`: to a host on
-    /// port 25, 587 or 465; `fail`: everything fails.
+    /// port 25, 587 or 465; `socks5`: as direct, through a SOCKS5 proxy (port 1080); `fail`:
+    /// everything fails.
     r#type: String,
-    /// Name or address of the host.
+    /// Name or address of the host or proxy.
     host: Option<String>,
     /// Its TCP port; that of the type by default.
     #[schema(minimum = 1, maximum = 65_535)]
@@ -106,13 +125,34 @@ pub(crate) struct NewTransportBody {
     /// `required`, `opportunistic` or `never`; `required` for submission and `opportunistic` for
     /// smtp by default. Always `implicit` for submissions.
     tls: Option<String>,
-    /// Login name, with `password`; needs `required` or `implicit`.
+    /// Login name, with `password`; at a host it needs `required` or `implicit`, unless
+    /// `insecure_auth` is true.
     username: Option<String>,
     /// Password; it is stored encrypted and never shown.
     #[schema(write_only)]
     password: Option<String>,
-    /// For direct: `ipv4` or `ipv6` to use only that.
+    /// The SASL mechanisms that may be used at a host: `EXTERNAL`, `SCRAM-SHA-256-PLUS`,
+    /// `SCRAM-SHA-1-PLUS`, `SCRAM-SHA-256`, `SCRAM-SHA-1`, `CRAM-MD5`, `PLAIN`, `LOGIN`. The
+    /// strongest that the host offers is used, in this order. By default all over verified TLS,
+    /// else all but `PLAIN` and `LOGIN`.
+    auth_mechanisms: Option<Vec<String>>,
+    /// Log in also without verified TLS; false by default.
+    insecure_auth: Option<bool>,
+    /// A certificate to show to the host in TLS, with its chain, as PEM; with `client_key`.
+    #[schema(max_length = 32_768)]
+    client_certificate: Option<String>,
+    /// Its private key as PEM; it is stored encrypted and never shown.
+    #[schema(write_only, max_length = 32_768)]
+    client_key: Option<String>,
+    /// For direct and socks5: `ipv4` or `ipv6` to use only that.
     ip_version: Option<String>,
+    /// Addresses that connections come from: each node takes the first of the right version of IP
+    /// that it has. A version without an address is not used. For socks5 those that the proxy
+    /// connects from.
+    #[schema(max_items = 32)]
+    source_addresses: Option<Vec<String>>,
+    /// The name in EHLO, by default that of the installation.
+    ehlo_name: Option<String>,
     /// For fail: the SMTP code, 554 by default; 4yz lets the delivery wait.
     #[schema(minimum = 400, maximum = 599)]
     code: Option<i16>,
@@ -124,7 +164,7 @@ impl NewTransportBody {
     fn read(self) -> (String, Kind, Settings, Vec<FieldError>) {
         let mut faults = Vec::new();
         let kind = self.r#type.parse().unwrap_or_else(|()| {
-            let detail = "expected one of direct, smtp, submission, submissions and fail";
+            let detail = "expected one of direct, smtp, submission, submissions, socks5 and fail";
             faults.push(FieldError::new("/type", "invalid_value", detail));
             Kind::Direct
         });
@@ -134,7 +174,13 @@ impl NewTransportBody {
             tls: self.tls,
             username: self.username,
             password: self.password,
+            auth_mechanisms: self.auth_mechanisms,
+            insecure_auth: self.insecure_auth,
+            client_certificate: self.client_certificate,
+            client_key: self.client_key,
             ip_version: self.ip_version,
+            source_addresses: self.source_addresses,
+            ehlo_name: self.ehlo_name,
             code: self.code,
             reply: self.reply,
         };
@@ -165,7 +211,7 @@ pub(crate) struct TransportPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     name: Option<String>,
-    /// Name or address of the host.
+    /// Name or address of the host or proxy.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     host: Option<String>,
@@ -187,11 +233,38 @@ pub(crate) struct TransportPatchBody {
     #[schema(value_type = Option<String>, write_only)]
     #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
     password: Option<Option<String>>,
-    /// For direct: `ipv4` or `ipv6` to use only that; null: both.
+    /// The SASL mechanisms that may be used; empty: whatever is safe.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    auth_mechanisms: Option<Vec<String>>,
+    /// Log in also without verified TLS.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    insecure_auth: Option<bool>,
+    /// A certificate as PEM, with that of `client_key`; both null: none.
+    #[serde(default, deserialize_with = "removable")]
+    #[schema(value_type = Option<String>, max_length = 32_768)]
+    #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
+    client_certificate: Option<Option<String>>,
+    /// Its private key as PEM; it is stored encrypted and never shown.
+    #[serde(default, deserialize_with = "removable")]
+    #[schema(value_type = Option<String>, write_only, max_length = 32_768)]
+    #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
+    client_key: Option<Option<String>>,
+    /// For direct and socks5: `ipv4` or `ipv6` to use only that; null: both.
     #[serde(default, deserialize_with = "removable")]
     #[schema(value_type = Option<String>)]
     #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
     ip_version: Option<Option<String>>,
+    /// Addresses that connections come from; empty: anywhere.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_items = 32)]
+    source_addresses: Option<Vec<String>>,
+    /// The name in EHLO; null: that of the installation.
+    #[serde(default, deserialize_with = "removable")]
+    #[schema(value_type = Option<String>)]
+    #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
+    ehlo_name: Option<Option<String>>,
     /// For fail: the SMTP code.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, minimum = 400, maximum = 599)]
@@ -211,7 +284,13 @@ impl From<TransportPatchBody> for TransportPatch {
             tls: body.tls,
             username: body.username,
             password: body.password,
+            auth_mechanisms: body.auth_mechanisms,
+            insecure_auth: body.insecure_auth,
+            client_certificate: body.client_certificate,
+            client_key: body.client_key,
             ip_version: body.ip_version,
+            source_addresses: body.source_addresses,
+            ehlo_name: body.ehlo_name,
             code: body.code,
             reply: body.reply,
         }
@@ -260,7 +339,7 @@ async fn create_transport(
 
 /// Get a transport
 ///
-/// Everything but the password.
+/// Everything but the password and the key of the certificate.
 #[utoipa::path(get, path = "/transports/{id}", tag = "queue",
     security(("api_key" = ["admin:read"])),
     params(("id" = String, Path, description = "Transport", example = "trn_01k6h3v9x8e7ktq2w5m4n1r0sa")),

@@ -4,11 +4,18 @@
 //! SMTP client of `posthouse-smtp-gateway`) speaks the protocol and reports what happened. It keeps
 //! connections for reuse; it never retries on its own and never touches the database.
 
+mod login;
+mod origin;
+
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::{
+    login::{CertificateFault, ClientCertificate, Credentials, Login, Mechanism},
+    origin::{Origin, Proxy},
+};
 use crate::{blobs::Body, mta_sts::Sts};
 
 /// Delivers messages to one next hop.
@@ -117,8 +124,10 @@ pub struct Hop {
     pub port: u16,
     /// TLS policy.
     pub tls: Tls,
-    /// Log in with these credentials (smart host only, and only over verified TLS).
-    pub credentials: Option<Credentials>,
+    /// How to log in (smart host only).
+    pub login: Login,
+    /// How connections leave us.
+    pub origin: Origin,
     /// All addresses are of this version, and so are connections that are used again.
     pub ip: Option<IpVersion>,
     /// The MTA-STS policy that the hosts were held against.
@@ -207,21 +216,6 @@ pub enum Tls {
     Implicit,
     /// No TLS at all.
     Never,
-}
-
-/// User name and password for a smart host.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Credentials {
-    /// Authentication identity.
-    pub username: String,
-    /// Password; never shown by `Debug`.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
-    }
 }
 
 /// What came of one try.

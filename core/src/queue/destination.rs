@@ -12,9 +12,9 @@ use crate::{
     platform::Platform,
     ports::{
         DnsError, Location, Mx, Proven,
-        transport::{Hop, Host, IpVersion, Security, Tls},
+        transport::{Hop, Host, Login, Origin, Security, Tls},
     },
-    routing::Way,
+    routing::{Departure, Way},
 };
 
 /// Aliases followed before giving up.
@@ -88,9 +88,10 @@ impl Destinations {
                 let hop = self.look_up(platform, Place::Relay(Arc::clone(host))).await?;
                 Ok(Destination { hop, relays: true })
             }
-            (Some(Way::Direct(ip)), _) => {
+            (Some(Way::Direct(departure)), _) => {
                 let hop = self.look_up(platform, Place::Domain(domain.into())).await?;
-                Ok(Destination { hop: only(hop, *ip, domain)?, relays: false })
+                let hop = depart(platform, hop, departure, domain).await?;
+                Ok(Destination { hop, relays: false })
             }
             (None, None) => {
                 let hop = self.look_up(platform, Place::Domain(domain.into())).await?;
@@ -121,12 +122,22 @@ impl Destinations {
     }
 }
 
-/// The same way with addresses of one version of IP only.
-fn only(hop: Arc<Hop>, ip: Option<IpVersion>, domain: &str) -> Found {
-    let Some(version) = ip else { return Ok(hop) };
-    let mut hop = Hop { ip, ..(*hop).clone() };
+/// The same way as a transport goes it: with addresses of the versions of IP that it has.
+async fn depart(
+    platform: &Platform,
+    hop: Arc<Hop>,
+    departure: &Departure,
+    domain: &str,
+) -> Result<Arc<Hop>, Unroutable> {
+    let origin = departure.origin(platform).await.map_err(Unroutable::temporary)?;
+    if departure.ip.is_none() && origin == Origin::default() {
+        return Ok(hop);
+    }
+    let mut hop = Hop { ip: departure.ip, origin, ..(*hop).clone() };
     for host in &mut hop.hosts {
-        host.addresses.retain(|address| version.is_of(*address));
+        host.addresses.retain(|address| {
+            hop.ip.is_none_or(|version| version.is_of(*address)) && hop.origin.reaches(*address)
+        });
     }
     hop.hosts.retain(|host| !host.addresses.is_empty());
     if hop.hosts.is_empty() {
@@ -137,12 +148,17 @@ fn only(hop: Arc<Hop>, ip: Option<IpVersion>, domain: &str) -> Found {
 }
 
 async fn through(platform: &Platform, relay: &SmartHost) -> Found {
-    let addresses = match relay.host.parse::<IpAddr>() {
-        Ok(address) => vec![address],
-        Err(_) => platform.resolver().addresses(&relay.host).await.map_err(|error| {
-            Unroutable::temporary(format!("smart host {}: {error}", relay.host))
-        })?,
+    let failed = |text: String| Unroutable::temporary(format!("smart host {}: {text}", relay.host));
+    let mut addresses = if let Ok(address) = relay.host.parse::<IpAddr>() {
+        vec![address]
+    } else {
+        let found = platform.resolver().addresses(&relay.host).await;
+        found.map_err(|error| failed(error.to_string()))?
     };
+    addresses.retain(|address| relay.origin.reaches(*address));
+    if addresses.is_empty() {
+        return Err(failed("no address for the version of IP that is to be used".to_owned()));
+    }
     Ok(Arc::new(Hop {
         hosts: vec![Host {
             name: relay.host.as_str().into(),
@@ -152,7 +168,8 @@ async fn through(platform: &Platform, relay: &SmartHost) -> Found {
         }],
         port: relay.port,
         tls: relay.tls,
-        credentials: relay.credentials.clone(),
+        login: relay.login.clone(),
+        origin: relay.origin.clone(),
         ip: None,
         sts: Sts::Absent,
     }))
@@ -194,7 +211,8 @@ async fn direct(platform: &Platform, domain: &str) -> Found {
     let port = platform.config().delivery.port;
     let sts = mta_sts::apply(platform, domain, &mut hosts).await;
     let sts = sts.map_err(|error| Unroutable::temporary(format!("{domain}: {error}")))?;
-    Ok(Arc::new(Hop { hosts, port, tls: Tls::Opportunistic, credentials: None, ip: None, sts }))
+    let (tls, login, origin) = (Tls::Opportunistic, Login::default(), Origin::default());
+    Ok(Arc::new(Hop { hosts, port, tls, login, origin, ip: None, sts }))
 }
 
 async fn follow_aliases<'a>(

@@ -6,6 +6,7 @@
 //! the node has in memory; every change is told to all nodes (docs/decisions/0023).
 
 mod check;
+mod departure;
 mod routes;
 mod store;
 mod table;
@@ -13,12 +14,13 @@ mod transports;
 
 use std::{fmt, str::FromStr};
 
+pub(crate) use departure::{Departure, Way};
 pub use routes::{
     NewRoute, RouteFilter, RoutePatch, create_route, delete_route, find_route, list_routes,
     route_faults, route_patch_faults, update_route,
 };
 use serde::{Deserialize, Serialize};
-pub(crate) use table::{Choice, Routing, Traveller, Way, load};
+pub(crate) use table::{Choice, Routing, Traveller, load};
 use time::OffsetDateTime;
 pub(crate) use transports::require_transport;
 pub use transports::{
@@ -40,13 +42,15 @@ pub enum Kind {
     Submission,
     /// The same on port 465, with TLS from the first octet (RFC 8314).
     Submissions,
+    /// As direct, but through a SOCKS5 server (RFC 1928).
+    Socks5,
     /// Lets everything fail.
     Fail,
 }
 
 impl Kind {
-    const ALL: [Self; 5] =
-        [Self::Direct, Self::Smtp, Self::Submission, Self::Submissions, Self::Fail];
+    const ALL: [Self; 6] =
+        [Self::Direct, Self::Smtp, Self::Submission, Self::Submissions, Self::Socks5, Self::Fail];
 
     /// Name on the wire and in the database.
     pub const fn as_str(self) -> &'static str {
@@ -55,13 +59,24 @@ impl Kind {
             Self::Smtp => "smtp",
             Self::Submission => "submission",
             Self::Submissions => "submissions",
+            Self::Socks5 => "socks5",
             Self::Fail => "fail",
         }
     }
 
-    /// Whether it hands mail to one host.
-    const fn has_host(self) -> bool {
+    /// Whether it hands all mail to one host.
+    const fn relays(self) -> bool {
         matches!(self, Self::Smtp | Self::Submission | Self::Submissions)
+    }
+
+    /// Whether it connects to one host: that which takes the mail, or a proxy.
+    const fn has_host(self) -> bool {
+        self.relays() || matches!(self, Self::Socks5)
+    }
+
+    /// Whether it looks for the exchangers of the recipient's domain.
+    const fn looks_up(self) -> bool {
+        matches!(self, Self::Direct | Self::Socks5)
     }
 }
 
@@ -88,7 +103,7 @@ pub struct Transport {
     pub name: String,
     /// What it does.
     pub kind: Kind,
-    /// The host that takes everything.
+    /// The host that takes everything, or the proxy.
     pub host: Option<String>,
     /// Its port.
     pub port: Option<i32>,
@@ -98,8 +113,20 @@ pub struct Transport {
     pub username: Option<String>,
     /// Password there, sealed.
     pub(crate) password: Option<Vec<u8>>,
-    /// Of a direct one: `ipv4` or `ipv6` when only that is used.
+    /// The mechanisms that a login may use; none named: what is safe.
+    pub auth_mechanisms: Vec<String>,
+    /// Whether to log in without verified TLS too.
+    pub insecure_auth: bool,
+    /// Our certificate there, with its chain, as PEM.
+    pub client_certificate: Option<String>,
+    /// Its key, sealed.
+    pub(crate) client_key: Option<Vec<u8>>,
+    /// Of one that looks for exchangers: `ipv4` or `ipv6` when only that is used.
     pub ip_version: Option<String>,
+    /// Where connections come from; none: anywhere.
+    pub source_addresses: Vec<String>,
+    /// Our name in EHLO, when it is not that of the installation.
+    pub ehlo_name: Option<String>,
     /// Of one that fails: the SMTP code.
     pub code: Option<i16>,
     /// Of one that fails: what it says.

@@ -20,7 +20,13 @@ struct TransportRow {
     tls: Option<String>,
     username: Option<String>,
     password: Option<Vec<u8>>,
+    auth_mechanisms: Vec<String>,
+    insecure_auth: bool,
+    client_certificate: Option<String>,
+    client_key: Option<Vec<u8>>,
     ip_version: Option<String>,
+    source_addresses: Vec<String>,
+    ehlo_name: Option<String>,
     code: Option<i16>,
     reply: Option<String>,
     created_at: OffsetDateTime,
@@ -40,7 +46,13 @@ impl TryFrom<TransportRow> for Transport {
             tls: row.tls,
             username: row.username,
             password: row.password,
+            auth_mechanisms: row.auth_mechanisms,
+            insecure_auth: row.insecure_auth,
+            client_certificate: row.client_certificate,
+            client_key: row.client_key,
             ip_version: row.ip_version,
+            source_addresses: row.source_addresses,
+            ehlo_name: row.ehlo_name,
             code: row.code,
             reply: row.reply,
             created_at: row.created_at,
@@ -78,8 +90,9 @@ pub(super) async fn insert_transport(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO transports (transport_id, name, type, host, port, tls, username, password,
-             ip_version, code, reply, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             auth_mechanisms, insecure_auth, client_certificate, client_key, ip_version,
+             source_addresses, ehlo_name, code, reply, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
         transport.id.uuid(),
         transport.name,
         transport.kind.as_str(),
@@ -88,7 +101,13 @@ pub(super) async fn insert_transport(
         transport.tls,
         transport.username,
         transport.password,
+        &transport.auth_mechanisms,
+        transport.insecure_auth,
+        transport.client_certificate,
+        transport.client_key,
         transport.ip_version,
+        &transport.source_addresses,
+        transport.ehlo_name,
         transport.code,
         transport.reply,
         transport.created_at
@@ -104,7 +123,9 @@ pub(super) async fn update_transport(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE transports SET name = $2, host = $3, port = $4, tls = $5, username = $6,
-             password = $7, ip_version = $8, code = $9, reply = $10
+             password = $7, auth_mechanisms = $8, insecure_auth = $9, client_certificate = $10,
+             client_key = $11, ip_version = $12, source_addresses = $13, ehlo_name = $14,
+             code = $15, reply = $16
          WHERE transport_id = $1",
         transport.id.uuid(),
         transport.name,
@@ -113,7 +134,13 @@ pub(super) async fn update_transport(
         transport.tls,
         transport.username,
         transport.password,
+        &transport.auth_mechanisms,
+        transport.insecure_auth,
+        transport.client_certificate,
+        transport.client_key,
         transport.ip_version,
+        &transport.source_addresses,
+        transport.ehlo_name,
         transport.code,
         transport.reply
     )
@@ -130,8 +157,9 @@ pub(super) async fn list_transports(
         conn,
         keyset,
         TransportRow,
-        "SELECT transport_id, name, type, host, port, tls, username, password, ip_version, code,
-             reply, created_at
+        "SELECT transport_id, name, type, host, port, tls, username, password,
+             auth_mechanisms, insecure_auth, client_certificate, client_key, ip_version,
+             source_addresses, ehlo_name, code, reply, created_at
          FROM transports WHERE true",
         "transport_id",
     );
@@ -141,8 +169,9 @@ pub(super) async fn list_transports(
 pub(super) async fn all_transports(conn: &mut PgConnection) -> Result<Vec<Transport>> {
     let rows = sqlx::query_as!(
         TransportRow,
-        "SELECT transport_id, name, type, host, port, tls, username, password, ip_version, code,
-             reply, created_at
+        "SELECT transport_id, name, type, host, port, tls, username, password,
+             auth_mechanisms, insecure_auth, client_certificate, client_key, ip_version,
+             source_addresses, ehlo_name, code, reply, created_at
          FROM transports"
     )
     .fetch_all(conn)
@@ -156,8 +185,9 @@ pub(super) async fn find_transport(
 ) -> Result<Option<Transport>> {
     let row = sqlx::query_as!(
         TransportRow,
-        "SELECT transport_id, name, type, host, port, tls, username, password, ip_version, code,
-             reply, created_at
+        "SELECT transport_id, name, type, host, port, tls, username, password,
+             auth_mechanisms, insecure_auth, client_certificate, client_key, ip_version,
+             source_addresses, ehlo_name, code, reply, created_at
          FROM transports WHERE transport_id = $1",
         transport.uuid()
     )

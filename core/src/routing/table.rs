@@ -5,15 +5,16 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use super::{Kind, Route, Transport, store, transports::PURPOSE};
+use super::{
+    Kind, Route,
+    departure::{Way, way},
+    store,
+};
 use crate::{
-    config::SmartHost,
     error::Result,
     id::{self, Account, Id},
     platform::Platform,
-    ports::transport::{Credentials, IpVersion, Tls},
     queue::lane_rules,
-    vault::Vault,
 };
 
 /// What this node knows.
@@ -42,17 +43,6 @@ pub(crate) struct Known {
     pub name: String,
     pub kind: Kind,
     pub way: Way,
-}
-
-/// What a transport does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// To the exchangers of the recipient, by one version of IP or both.
-    Direct(Option<IpVersion>),
-    /// To this host.
-    Relay(Arc<SmartHost>),
-    /// Nowhere.
-    Fail { code: u16, text: String },
 }
 
 struct Rule {
@@ -175,41 +165,6 @@ pub(crate) async fn load(platform: &Platform) -> Result<()> {
     Ok(())
 }
 
-fn way(vault: &Vault, transport: Transport) -> Result<Way> {
-    Ok(match transport.kind {
-        Kind::Direct => Way::Direct(match transport.ip_version.as_deref() {
-            Some("ipv4") => Some(IpVersion::V4),
-            Some("ipv6") => Some(IpVersion::V6),
-            _ => None,
-        }),
-        Kind::Fail => Way::Fail {
-            code: transport.code.and_then(|code| u16::try_from(code).ok()).unwrap_or(554),
-            text: transport.reply.unwrap_or_default(),
-        },
-        Kind::Smtp | Kind::Submission | Kind::Submissions => {
-            let credentials = match (transport.username, transport.password) {
-                (Some(username), Some(sealed)) => {
-                    let password = vault.open(PURPOSE, &sealed)?;
-                    let password = String::from_utf8_lossy(&password).into_owned();
-                    Some(Credentials { username, password })
-                }
-                _ => None,
-            };
-            Way::Relay(Arc::new(SmartHost {
-                host: transport.host.unwrap_or_default(),
-                port: transport.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(0),
-                tls: match transport.tls.as_deref() {
-                    Some("never") => Tls::Never,
-                    Some("opportunistic") => Tls::Opportunistic,
-                    Some("implicit") => Tls::Implicit,
-                    _ => Tls::Required,
-                },
-                credentials,
-            }))
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use time::OffsetDateTime;
@@ -226,7 +181,7 @@ mod tests {
         fn transport(&mut self, name: &str) -> Id<id::Transport> {
             let id = Id::new(NOW);
             let known =
-                Known { id, name: name.to_owned(), kind: Kind::Direct, way: Way::Direct(None) };
+                Known { id, name: name.to_owned(), kind: Kind::Direct, way: Way::default() };
             self.0.transports.insert(id, Arc::new(known));
             id
         }

@@ -2,7 +2,7 @@
 
 use super::{
     Kind, Transport,
-    check::{Check, default_port, default_tls},
+    check::{Check, Secrets, default_port, default_tls},
     store, table,
 };
 use crate::{
@@ -20,6 +20,8 @@ use crate::{
 const MAX_TRANSPORTS: i64 = 100;
 /// What passwords are sealed for.
 pub(super) const PURPOSE: &str = "transport";
+/// What keys of certificates are sealed for.
+pub(super) const KEY_PURPOSE: &str = "transport key";
 /// What a failing transport says when nobody says anything.
 const NO_WAY: &str = "mail does not go there from here";
 
@@ -36,8 +38,20 @@ pub struct Settings {
     pub username: Option<String>,
     /// Password there.
     pub password: Option<String>,
+    /// The mechanisms that a login may use; none named: what is safe.
+    pub auth_mechanisms: Option<Vec<String>>,
+    /// Whether to log in without verified TLS too.
+    pub insecure_auth: Option<bool>,
+    /// Our certificate there, with its chain, as PEM.
+    pub client_certificate: Option<String>,
+    /// Its key, as PEM.
+    pub client_key: Option<String>,
     /// `ipv4` or `ipv6`, when only that is to be used.
     pub ip_version: Option<String>,
+    /// Where connections come from; none: anywhere.
+    pub source_addresses: Option<Vec<String>>,
+    /// Our name in EHLO.
+    pub ehlo_name: Option<String>,
     /// The SMTP code of what fails.
     pub code: Option<i16>,
     /// The text of what fails.
@@ -60,7 +74,19 @@ pub struct TransportPatch {
     /// As in [`Settings`].
     pub password: Option<Option<String>>,
     /// As in [`Settings`].
+    pub auth_mechanisms: Option<Vec<String>>,
+    /// As in [`Settings`].
+    pub insecure_auth: Option<bool>,
+    /// As in [`Settings`]; changed with its key only.
+    pub client_certificate: Option<Option<String>>,
+    /// As in [`Settings`].
+    pub client_key: Option<Option<String>>,
+    /// As in [`Settings`].
     pub ip_version: Option<Option<String>>,
+    /// As in [`Settings`].
+    pub source_addresses: Option<Vec<String>>,
+    /// As in [`Settings`].
+    pub ehlo_name: Option<Option<String>>,
     /// As in [`Settings`].
     pub code: Option<i16>,
     /// As in [`Settings`].
@@ -83,21 +109,7 @@ pub async fn create_transport(
         Begin::Fresh(slot) => slot,
     };
     Error::unless_empty(check(&name, kind, &mut settings))?;
-    let now = cx.now();
-    let transport = Transport {
-        id: Id::new(now),
-        name,
-        kind,
-        port: settings.port.or_else(|| kind.has_host().then(|| default_port(kind))),
-        tls: settings.tls.or_else(|| kind.has_host().then(|| default_tls(kind).to_owned())),
-        host: settings.host,
-        username: settings.username,
-        password: seal(cx.platform().vault(), settings.password.as_deref())?,
-        ip_version: settings.ip_version,
-        code: settings.code.or_else(|| (kind == Kind::Fail).then_some(554)),
-        reply: settings.reply.or_else(|| (kind == Kind::Fail).then(|| NO_WAY.to_owned())),
-        created_at: now,
-    };
+    let transport = new(cx, name, kind, settings)?;
     let mut tx = cx.begin("routing.create_transport").await?;
     store::lock(tx.conn()).await?;
     if store::count_transports(tx.conn()).await? >= MAX_TRANSPORTS {
@@ -113,15 +125,41 @@ pub async fn create_transport(
     Ok(Created::fresh(transport))
 }
 
-fn seal(vault: &Vault, password: Option<&str>) -> Result<Option<Vec<u8>>> {
-    password.map(|password| vault.seal(PURPOSE, password.as_bytes())).transpose()
+fn new(cx: &Cx, name: String, kind: Kind, settings: Settings) -> Result<Transport> {
+    let (vault, now) = (cx.platform().vault(), cx.now());
+    Ok(Transport {
+        id: Id::new(now),
+        name,
+        kind,
+        port: settings.port.or_else(|| kind.has_host().then(|| default_port(kind))),
+        tls: settings.tls.or_else(|| kind.relays().then(|| default_tls(kind).to_owned())),
+        host: settings.host,
+        username: settings.username,
+        password: seal(vault, PURPOSE, settings.password.as_deref())?,
+        auth_mechanisms: settings.auth_mechanisms.unwrap_or_default(),
+        insecure_auth: settings.insecure_auth.unwrap_or_default(),
+        client_certificate: settings.client_certificate,
+        client_key: seal(vault, KEY_PURPOSE, settings.client_key.as_deref())?,
+        ip_version: settings.ip_version,
+        source_addresses: settings.source_addresses.unwrap_or_default(),
+        ehlo_name: settings.ehlo_name,
+        code: settings.code.or_else(|| (kind == Kind::Fail).then_some(554)),
+        reply: settings.reply.or_else(|| (kind == Kind::Fail).then(|| NO_WAY.to_owned())),
+        created_at: now,
+    })
+}
+
+fn seal(vault: &Vault, purpose: &str, secret: Option<&str>) -> Result<Option<Vec<u8>>> {
+    secret.map(|secret| vault.seal(purpose, secret.as_bytes())).transpose()
 }
 
 fn check(name: &str, kind: Kind, settings: &mut Settings) -> Vec<FieldError> {
     let mut check = Check::default();
     check.name(name);
+    let (certificate, key) = (settings.client_certificate.is_some(), settings.client_key.is_some());
+    check.pair(certificate, key);
     check.settings(settings);
-    check.fits(kind, settings, settings.password.is_some());
+    check.fits(kind, settings, Secrets { password: settings.password.is_some(), key });
     check.faults
 }
 
@@ -178,42 +216,67 @@ pub async fn update_transport(
 }
 
 fn apply(vault: &Vault, found: Transport, patch: TransportPatch) -> Result<Transport> {
-    let mut settings = Settings {
-        host: patch.host.or(found.host),
-        port: patch.port.or(found.port),
-        tls: patch.tls.or(found.tls),
-        username: patch.username.unwrap_or(found.username),
-        password: patch.password.clone().flatten(),
-        ip_version: patch.ip_version.unwrap_or(found.ip_version),
-        code: patch.code.or(found.code),
-        reply: patch.reply.or(found.reply),
-    };
-    let password = match patch.password {
-        Some(password) => seal(vault, password.as_deref())?,
-        None => found.password,
-    };
-    let name = patch.name.unwrap_or(found.name);
     let mut check = Check::default();
+    check.pair(patch.client_certificate.is_some(), patch.client_key.is_some());
+    let password = match &patch.password {
+        Some(password) => seal(vault, PURPOSE, password.as_deref())?,
+        None => found.password.clone(),
+    };
+    let client_key = match &patch.client_key {
+        Some(key) => seal(vault, KEY_PURPOSE, key.as_deref())?,
+        None => found.client_key.clone(),
+    };
+    let name = patch.name.clone().unwrap_or_else(|| found.name.clone());
+    let (id, kind, created_at) = (found.id, found.kind, found.created_at);
+    let mut settings = merge(found, patch);
     check.name(&name);
     check.settings(&mut settings);
-    check.fits(found.kind, &settings, password.is_some());
+    let secrets = Secrets { password: password.is_some(), key: client_key.is_some() };
+    check.fits(kind, &settings, secrets);
+    if check.faults.is_empty() {
+        check.pair(settings.client_certificate.is_some(), client_key.is_some());
+    }
     Error::unless_empty(check.faults)?;
-    let Settings { host, port, tls, username, ip_version, code, reply, .. } = settings;
-    let (id, kind, created_at) = (found.id, found.kind, found.created_at);
     Ok(Transport {
         id,
         name,
         kind,
-        host,
-        port,
-        tls,
-        username,
+        host: settings.host,
+        port: settings.port,
+        tls: settings.tls,
+        username: settings.username,
         password,
-        ip_version,
-        code,
-        reply,
+        auth_mechanisms: settings.auth_mechanisms.unwrap_or_default(),
+        insecure_auth: settings.insecure_auth.unwrap_or_default(),
+        client_certificate: settings.client_certificate,
+        client_key,
+        ip_version: settings.ip_version,
+        source_addresses: settings.source_addresses.unwrap_or_default(),
+        ehlo_name: settings.ehlo_name,
+        code: settings.code,
+        reply: settings.reply,
         created_at,
     })
+}
+
+/// The settings as they will be; secrets only where they are new.
+fn merge(found: Transport, patch: TransportPatch) -> Settings {
+    Settings {
+        host: patch.host.or(found.host),
+        port: patch.port.or(found.port),
+        tls: patch.tls.or(found.tls),
+        username: patch.username.unwrap_or(found.username),
+        password: patch.password.flatten(),
+        auth_mechanisms: patch.auth_mechanisms.or(Some(found.auth_mechanisms)),
+        insecure_auth: patch.insecure_auth.or(Some(found.insecure_auth)),
+        client_certificate: patch.client_certificate.unwrap_or(found.client_certificate),
+        client_key: patch.client_key.flatten(),
+        ip_version: patch.ip_version.unwrap_or(found.ip_version),
+        source_addresses: patch.source_addresses.or(Some(found.source_addresses)),
+        ehlo_name: patch.ehlo_name.unwrap_or(found.ehlo_name),
+        code: patch.code.or(found.code),
+        reply: patch.reply.or(found.reply),
+    }
 }
 
 /// Every fault that [`update_transport`] will find in the patch itself.
@@ -222,13 +285,20 @@ pub fn transport_patch_faults(patch: TransportPatch) -> Vec<FieldError> {
     if let Some(name) = &patch.name {
         check.name(name);
     }
+    check.pair(patch.client_certificate.is_some(), patch.client_key.is_some());
     check.settings(&mut Settings {
         host: patch.host,
         port: patch.port,
         tls: patch.tls,
         username: patch.username.flatten(),
         password: patch.password.flatten(),
+        auth_mechanisms: patch.auth_mechanisms,
+        insecure_auth: patch.insecure_auth,
+        client_certificate: patch.client_certificate.flatten(),
+        client_key: patch.client_key.flatten(),
         ip_version: patch.ip_version.flatten(),
+        source_addresses: patch.source_addresses,
+        ehlo_name: patch.ehlo_name.flatten(),
         code: patch.code,
         reply: patch.reply,
     });

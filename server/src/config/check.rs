@@ -12,7 +12,7 @@ use posthouse_core::{
     net::Network,
     ports::{
         hickory::Dnssec,
-        transport::{Credentials, Tls},
+        transport::{Credentials, Login, Origin, Tls},
     },
 };
 
@@ -425,7 +425,8 @@ fn smart_host(
     let safe = credentials.is_none() || matches!(tls, Tls::Required | Tls::Implicit);
     let what = "must be required or implicit: a password is sent to verified servers only";
     faults.require(safe, "delivery.smart_host.tls", what);
-    core::SmartHost { host, port: file.port, tls, credentials }
+    let login = Login { credentials, ..Login::default() };
+    core::SmartHost { host, port: file.port, tls, login, origin: Origin::default() }
 }
 
 fn log(file: file::Log, directives: Option<String>, faults: &mut Faults) -> LogSettings {

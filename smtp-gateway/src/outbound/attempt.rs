@@ -1,10 +1,13 @@
 //! One try to deliver a job: a waiting connection first, then host by host (RFC 5321 §5.1).
 
+use std::sync::Arc;
+
 use posthouse_core::ports::transport::{Host, Job, Outcome, Peer, Reply};
 use tokio::time::Instant;
 
 use super::{
     Outbound,
+    capabilities::Extension,
     connection::Connection,
     fault::Fault,
     ledger::Ledger,
@@ -25,6 +28,8 @@ pub(super) struct Attempt<'a> {
     said: Option<Reply>,
     /// What the first host lacks that cannot do what the sender wants of TLS.
     lacking: Option<Reply>,
+    /// Hosts that offer CHUNKING and do not know BDAT.
+    without_chunking: Vec<Arc<str>>,
 }
 
 /// Where to go on after a host or address has been tried.
@@ -59,6 +64,7 @@ impl<'a> Attempt<'a> {
             peer: None,
             said: None,
             lacking: None,
+            without_chunking: Vec::new(),
         }
     }
 
@@ -109,6 +115,10 @@ impl<'a> Attempt<'a> {
                 count_connection("dead");
                 Reused::Nothing
             }
+            Err(Interrupted::WithoutChunking) => {
+                self.without_chunking.push(host.name.clone());
+                Reused::Nothing
+            }
             Err(Interrupted::Fault(fault)) => match self.record(fault, peer) {
                 Next::Stop => Reused::Stop,
                 Next::Host => Reused::Tried(host),
@@ -137,7 +147,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Tries one address, with more than one connection when the server limits them.
+    /// Tries one address, with more than one connection when the server limits them, or cannot take
+    /// chunks.
     async fn address(&mut self, target: Target<'_>) -> Next {
         loop {
             let opened = session::open(&self.outbound.shared.env, target, self.deadline).await;
@@ -145,6 +156,9 @@ impl<'a> Attempt<'a> {
                 Ok(connection) => connection,
                 Err(fault) => return self.record(fault, target.peer()),
             };
+            if self.without_chunking.contains(&target.host.name) {
+                connection.capabilities.forget(Extension::Chunking);
+            }
             let (job, ledger) = (self.job, &mut self.ledger);
             let result = transaction::deliver(&mut connection, job, target.host, ledger).await;
             let peer = connection.peer.clone();
@@ -155,6 +169,9 @@ impl<'a> Attempt<'a> {
                     if progress == Progress::Complete {
                         return Next::Stop;
                     }
+                }
+                Err(Interrupted::WithoutChunking) => {
+                    self.without_chunking.push(target.host.name.clone());
                 }
                 Err(Interrupted::Fault(fault)) => return self.record(fault, peer),
                 Err(Interrupted::BeforeAnyReply(error)) => {

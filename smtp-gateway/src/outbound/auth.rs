@@ -1,56 +1,82 @@
-//! Logging in at a smart host: AUTH (RFC 4954) with SCRAM-SHA-256, PLAIN or LOGIN.
+//! Logging in at a smart host: AUTH (RFC 4954).
 //!
-//! Credentials leave us only over TLS with a verified certificate. A refused login is a temporary
-//! failure: mail waits until the credentials are put right. No channel binding, no `SASLprep`.
+//! The strongest mechanism that the server offers and the transport permits is used. Nothing is
+//! told to a server that has not proved who it is, unless the transport says so. A refused login is
+//! a temporary failure: mail waits until the credentials are put right. No `SASLprep`.
 
-use std::num::NonZeroU32;
-
-use aws_lc_rs::{constant_time, digest, hmac, pbkdf2, rand};
+use aws_lc_rs::rand;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use posthouse_core::ports::transport::{Credentials, Host, Reply};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use md5::Md5;
+use posthouse_core::ports::transport::{Credentials, Host, Login, Mechanism, Reply, TlsInfo};
 
 use super::{
-    capabilities::Mechanism,
     connection::Connection,
     fault::{Error, Fault, Stage},
     reply::Response,
-    tls::PKIX,
+    scram::{Binding, Client, Hash, NO_PROOF},
 };
 
-/// Iteration counts that we accept: RFC 7677 §4, and a bound on the work a server can make us do.
-const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=200_000;
+/// Longest command line without its CRLF (RFC 5321 §4.5.3.1.4).
+const MAX_COMMAND: usize = 510;
 
-/// Logs in with the strongest mechanism offered.
+/// Logs in, if there is anything to log in with.
 pub(super) async fn authenticate(
     connection: &mut Connection,
-    credentials: &Credentials,
+    login: &Login,
     host: &Host,
 ) -> Result<(), Fault> {
+    if login.is_none() {
+        return Ok(());
+    }
     let local =
         |text: &str| Fault::Temporary(Reply::local("4.7.0", format!("{}: {text}", host.name)));
-    if connection.peer.tls.as_ref().is_none_or(|tls| tls.verification != PKIX) {
+    if !is_verified(connection) && !login.unverified {
         return Err(local("credentials are sent over verified TLS only"));
     }
-    let Some(mechanism) = connection.capabilities.strongest_mechanism() else {
-        return Err(local("the server offers no AUTH mechanism that we know"));
+    let binding = connection.channel_binding();
+    let Some(mechanism) = choose(connection, login, binding.is_some()) else {
+        // The certificate alone may do: it was shown in the handshake.
+        let shown = login.credentials.is_none() && login.mechanisms.is_empty();
+        let none = "the server offers no AUTH mechanism that can be used";
+        return if shown { Ok(()) } else { Err(local(none)) };
     };
-    let exchanged = match mechanism {
-        Mechanism::ScramSha256 => scram(connection, credentials).await,
-        Mechanism::Plain => plain(connection, credentials).await,
-        Mechanism::Login => login(connection, credentials).await,
-    };
-    match exchanged {
+    match exchange(connection, login, mechanism, binding).await {
         Ok(response) if response.code == 235 => Ok(()),
         Ok(response) => Err(Fault::Temporary(response.into_reply())),
         Err(AuthError::Connection(error)) => Err(Fault::Connection(error.into_reply(host))),
-        Err(AuthError::Scram(text)) => Err(local(text)),
+        Err(AuthError::Broken(text)) => Err(local(text)),
     }
+}
+
+fn is_verified(connection: &Connection) -> bool {
+    connection.peer.tls.as_ref().is_some_and(TlsInfo::is_verified)
+}
+
+/// The strongest mechanism that was offered and may be used.
+fn choose(connection: &Connection, login: &Login, can_bind: bool) -> Option<Mechanism> {
+    let usable = |mechanism: &Mechanism| match mechanism {
+        Mechanism::External => login.certificate.is_some() && connection.peer.tls.is_some(),
+        bound if bound.binds() => login.credentials.is_some() && can_bind,
+        _ => login.credentials.is_some(),
+    };
+    let verified = is_verified(connection);
+    let offered = |mechanism: &Mechanism| connection.capabilities.mechanisms.contains(mechanism);
+    let mut known = Mechanism::ALL.into_iter();
+    known.find(|known| offered(known) && usable(known) && permits(login, *known, verified))
+}
+
+fn permits(login: &Login, mechanism: Mechanism, verified: bool) -> bool {
+    if login.mechanisms.is_empty() {
+        return verified || !mechanism.shows_password();
+    }
+    login.mechanisms.contains(&mechanism)
 }
 
 enum AuthError {
     Connection(Error),
-    /// The server did not keep to SCRAM, or does not know the password.
-    Scram(&'static str),
+    /// The server did not keep to the mechanism, or does not know the password.
+    Broken(&'static str),
 }
 
 impl From<Error> for AuthError {
@@ -59,13 +85,63 @@ impl From<Error> for AuthError {
     }
 }
 
-/// RFC 4616 with an initial response.
+async fn exchange(
+    connection: &mut Connection,
+    login: &Login,
+    mechanism: Mechanism,
+    exported: Option<[u8; 32]>,
+) -> Result<Response, AuthError> {
+    // RFC 4954 §4: "=" is an empty initial response. Who we are is in the certificate.
+    let Some(credentials) = login.credentials.as_ref().filter(|_| mechanism != Mechanism::External)
+    else {
+        return Ok(connection.command(Stage::Auth, &["AUTH EXTERNAL ="]).await?);
+    };
+    let hash = match mechanism {
+        Mechanism::ScramSha256Plus | Mechanism::ScramSha256 => Hash::Sha256,
+        Mechanism::ScramSha1Plus | Mechanism::ScramSha1 => Hash::Sha1,
+        Mechanism::CramMd5 => return cram_md5(connection, credentials).await,
+        Mechanism::Login => return self::login(connection, credentials).await,
+        Mechanism::Plain | Mechanism::External => return plain(connection, credentials).await,
+    };
+    let offered = connection.capabilities.mechanisms.iter().any(|known| known.binds());
+    let permitted =
+        Mechanism::ALL.into_iter().any(|known| known.binds() && permits(login, known, true));
+    let binding = match &exported {
+        Some(exported) if mechanism.binds() => Binding::Exporter(exported),
+        Some(_) if permitted && !offered => Binding::NotOffered,
+        _ => Binding::Unable,
+    };
+    let mut octets = [0; 18];
+    rand::fill(&mut octets).map_err(|_| AuthError::Broken("no random numbers"))?;
+    let client = Client::new(hash, binding, &credentials.username, &BASE64.encode(octets));
+    scram(connection, mechanism, &client, &credentials.password).await
+}
+
+/// AUTH with an initial response, which comes after an empty challenge when the line would be too
+/// long (RFC 4954 §4).
+async fn begin(
+    connection: &mut Connection,
+    mechanism: Mechanism,
+    response: &str,
+) -> Result<Response, AuthError> {
+    let (name, response) = (mechanism.as_str(), BASE64.encode(response));
+    if "AUTH  ".len() + name.len() + response.len() <= MAX_COMMAND {
+        return Ok(connection.command(Stage::Auth, &["AUTH ", name, " ", &response]).await?);
+    }
+    let challenge = connection.command(Stage::Auth, &["AUTH ", name]).await?;
+    if challenge.code != 334 {
+        return Ok(challenge);
+    }
+    Ok(connection.command(Stage::Auth, &[&response]).await?)
+}
+
+/// RFC 4616.
 async fn plain(
     connection: &mut Connection,
     credentials: &Credentials,
 ) -> Result<Response, AuthError> {
     let message = format!("\0{}\0{}", credentials.username, credentials.password);
-    Ok(connection.command(Stage::Auth, &["AUTH PLAIN ", &BASE64.encode(message)]).await?)
+    begin(connection, Mechanism::Plain, &message).await
 }
 
 /// The obsolete LOGIN: name and password, each after a prompt.
@@ -83,137 +159,71 @@ async fn login(
     Ok(response)
 }
 
-/// RFC 5802 §5 and RFC 7677.
-async fn scram(
+/// RFC 2195 §2.
+async fn cram_md5(
     connection: &mut Connection,
     credentials: &Credentials,
 ) -> Result<Response, AuthError> {
-    let mut octets = [0; 18];
-    rand::fill(&mut octets).map_err(|_| AuthError::Scram("no random numbers"))?;
-    let client = ScramClient::new(&credentials.username, &BASE64.encode(octets));
-    let first = BASE64.encode(format!("n,,{}", client.first_bare));
-    let challenge = connection.command(Stage::Auth, &["AUTH SCRAM-SHA-256 ", &first]).await?;
+    let challenge = connection.command(Stage::Auth, &["AUTH CRAM-MD5"]).await?;
     if challenge.code != 334 {
         return Ok(challenge);
     }
-    let server_first = decode(&challenge)?;
-    let last = client.answer(&server_first, &credentials.password).map_err(AuthError::Scram)?;
-    let outcome = connection.command(Stage::Auth, &[&BASE64.encode(last.message)]).await?;
+    let answer = cram_answer(credentials, decode(&challenge)?.as_bytes());
+    Ok(connection.command(Stage::Auth, &[&BASE64.encode(answer)]).await?)
+}
+
+/// The name, and HMAC-MD5 of the challenge under the password.
+fn cram_answer(credentials: &Credentials, challenge: &[u8]) -> String {
+    let mut digest = String::new();
+    // HMAC takes keys of any length.
+    if let Ok(mut mac) = Hmac::<Md5>::new_from_slice(credentials.password.as_bytes()) {
+        mac.update(challenge);
+        digest = hex::encode(mac.finalize().into_bytes());
+    }
+    format!("{} {digest}", credentials.username)
+}
+
+/// RFC 5802 §5.
+async fn scram(
+    connection: &mut Connection,
+    mechanism: Mechanism,
+    client: &Client<'_>,
+    password: &str,
+) -> Result<Response, AuthError> {
+    let challenge = begin(connection, mechanism, &client.first()).await?;
+    if challenge.code != 334 {
+        return Ok(challenge);
+    }
+    let last = client.answer(&decode(&challenge)?, password).map_err(AuthError::Broken)?;
+    let outcome = connection.command(Stage::Auth, &[&BASE64.encode(&last.message)]).await?;
     if outcome.code != 334 {
         // 235 without the proof of the server would let anyone pass for it.
         let unproven = outcome.is_positive();
-        return if unproven { Err(AuthError::Scram(NO_PROOF)) } else { Ok(outcome) };
+        return if unproven { Err(AuthError::Broken(NO_PROOF)) } else { Ok(outcome) };
     }
-    let proof = decode(&outcome)?;
-    let proof = proof.strip_prefix("v=").and_then(|proof| BASE64.decode(proof).ok());
-    let proof = proof.ok_or(AuthError::Scram(NO_PROOF))?;
-    if constant_time::verify_slices_are_equal(&proof, last.server_signature.as_ref()).is_err() {
-        return Err(AuthError::Scram(NO_PROOF));
-    }
+    last.check(&decode(&outcome)?).map_err(AuthError::Broken)?;
     Ok(connection.command(Stage::Auth, &[""]).await?)
 }
-
-const NO_PROOF: &str = "the server did not prove that it knows the password";
 
 fn decode(response: &Response) -> Result<String, AuthError> {
     let octets = BASE64.decode(response.text.trim()).ok();
     octets
         .and_then(|octets| String::from_utf8(octets).ok())
-        .ok_or(AuthError::Scram("the server sent a SCRAM message that cannot be read"))
-}
-
-/// The client's side of one SCRAM exchange.
-struct ScramClient {
-    nonce: String,
-    first_bare: String,
-}
-
-struct ScramFinal {
-    message: String,
-    server_signature: hmac::Tag,
-}
-
-impl ScramClient {
-    fn new(username: &str, nonce: &str) -> Self {
-        let name = username.replace('=', "=3D").replace(',', "=2C");
-        Self { nonce: nonce.to_owned(), first_bare: format!("n={name},r={nonce}") }
-    }
-
-    /// The client-final message to `r=…,s=…,i=…`.
-    fn answer(&self, server_first: &str, password: &str) -> Result<ScramFinal, &'static str> {
-        let mut fields = server_first.split(',');
-        let mut field = |name: &str| fields.next().and_then(|field| field.strip_prefix(name));
-        let (nonce, salt, iterations) = (field("r="), field("s="), field("i="));
-        let nonce = nonce
-            .filter(|nonce| nonce.starts_with(&self.nonce) && nonce.len() > self.nonce.len())
-            .ok_or("the server sent a wrong SCRAM nonce")?;
-        let salt = salt.and_then(|salt| BASE64.decode(salt).ok()).ok_or("no SCRAM salt")?;
-        let iterations = iterations
-            .and_then(|number| number.parse().ok())
-            .filter(|number| ITERATIONS.contains(number))
-            .and_then(NonZeroU32::new)
-            .ok_or("the server wants an unacceptable number of SCRAM iterations")?;
-
-        let mut salted = [0; digest::SHA256_OUTPUT_LEN];
-        let algorithm = pbkdf2::PBKDF2_HMAC_SHA256;
-        pbkdf2::derive(algorithm, iterations, &salt, password.as_bytes(), &mut salted);
-        let client_key = mac(&salted, b"Client Key");
-        let stored_key = digest::digest(&digest::SHA256, client_key.as_ref());
-        let without_proof = format!("c=biws,r={nonce}");
-        let transcript = format!("{},{server_first},{without_proof}", self.first_bare);
-        let signature = mac(stored_key.as_ref(), transcript.as_bytes());
-        let proof: Vec<u8> =
-            client_key.as_ref().iter().zip(signature.as_ref()).map(|(a, b)| a ^ b).collect();
-        let server_key = mac(&salted, b"Server Key");
-        Ok(ScramFinal {
-            message: format!("{without_proof},p={}", BASE64.encode(proof)),
-            server_signature: mac(server_key.as_ref(), transcript.as_bytes()),
-        })
-    }
-}
-
-fn mac(key: &[u8], data: &[u8]) -> hmac::Tag {
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data)
+        .ok_or(AuthError::Broken("the server sent a challenge that cannot be read"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The example of RFC 7677 §3.
+    /// RFC 2195 §2.
     #[test]
-    fn scram_follows_the_example_of_the_rfc() {
-        let client = ScramClient::new("user", "rOprNGfwEbeRWgbNEkqO");
-        assert_eq!(client.first_bare, "n=user,r=rOprNGfwEbeRWgbNEkqO");
-        let server_first = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
-                            s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
-        let last = client.answer(server_first, "pencil").unwrap();
+    fn example_of_cram_md5() {
+        let credentials =
+            Credentials { username: "tim".to_owned(), password: "tanstaaftanstaaf".to_owned() };
         assert_eq!(
-            last.message,
-            "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
-             p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+            cram_answer(&credentials, b"<1896.697170952@postoffice.reston.mci.net>"),
+            "tim b913a602c7eda7a495b4e6e7334d3890"
         );
-        assert_eq!(
-            BASE64.encode(last.server_signature.as_ref()),
-            "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
-        );
-    }
-
-    #[test]
-    fn scram_refuses_servers_that_cheat() {
-        let client = ScramClient::new("a=b,c", "abc");
-        assert_eq!(client.first_bare, "n=a=3Db=2Cc,r=abc");
-        for first in [
-            "",
-            "r=abc,s=QQ==,i=4096",
-            "r=xyzabc,s=QQ==,i=4096",
-            "r=abcd,s=!,i=4096",
-            "r=abcd,s=QQ==,i=1",
-            "r=abcd,s=QQ==,i=4294967295",
-            "r=abcd,s=QQ==",
-            "m=x,r=abcd,s=QQ==,i=4096",
-        ] {
-            assert!(client.answer(first, "p").is_err(), "{first}");
-        }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! One row of [`TABLE`] per keyword that means something to us; all others are passed over.
 
+use posthouse_core::ports::transport::Mechanism;
+
 /// An extension without parameters, or whose parameters are kept elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extension {
@@ -19,24 +21,16 @@ pub(super) enum Extension {
     Dsn,
     /// RFC 8689.
     RequireTls,
-}
-
-/// A SASL mechanism we can use, weakest first (RFC 4616, draft-murchison-sasl-login, RFC 7677).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Mechanism {
-    /// `LOGIN`.
-    Login,
-    /// `PLAIN`.
-    Plain,
-    /// `SCRAM-SHA-256`.
-    ScramSha256,
+    /// RFC 3030.
+    Chunking,
 }
 
 /// What was offered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Capabilities {
     extensions: Vec<Extension>,
-    mechanisms: Vec<Mechanism>,
+    /// Of AUTH, as far as we have them.
+    pub(super) mechanisms: Vec<Mechanism>,
     /// Largest message by SIZE; `None` when there is no fixed limit.
     pub(super) size: Option<usize>,
     /// `LIMITS RCPTMAX` (RFC 9422 §4.2).
@@ -47,7 +41,7 @@ pub(super) struct Capabilities {
 
 type Row = (&'static str, fn(&mut Capabilities, &str));
 
-const TABLE: [Row; 9] = [
+const TABLE: [Row; 10] = [
     ("PIPELINING", |offered, _| {
         offered.extensions.push(Extension::Pipelining);
     }),
@@ -69,6 +63,9 @@ const TABLE: [Row; 9] = [
     }),
     ("REQUIRETLS", |offered, _| {
         offered.extensions.push(Extension::RequireTls);
+    }),
+    ("CHUNKING", |offered, _| {
+        offered.extensions.push(Extension::Chunking);
     }),
     ("LIMITS", read_limits),
     ("AUTH", read_mechanisms),
@@ -93,9 +90,9 @@ impl Capabilities {
         self.extensions.contains(&extension)
     }
 
-    /// The strongest mechanism that both sides know.
-    pub(super) fn strongest_mechanism(&self) -> Option<Mechanism> {
-        self.mechanisms.iter().copied().max()
+    /// From now on as if it had not been offered.
+    pub(super) fn forget(&mut self, extension: Extension) {
+        self.extensions.retain(|offered| *offered != extension);
     }
 }
 
@@ -121,15 +118,8 @@ fn read_limits(offered: &mut Capabilities, parameters: &str) {
 
 /// `"AUTH" SP sasl-mech *( SP sasl-mech )` (RFC 4954 §3)
 fn read_mechanisms(offered: &mut Capabilities, parameters: &str) {
-    const NAMES: [(&str, Mechanism); 3] = [
-        ("LOGIN", Mechanism::Login),
-        ("PLAIN", Mechanism::Plain),
-        ("SCRAM-SHA-256", Mechanism::ScramSha256),
-    ];
-    for name in parameters.split_ascii_whitespace() {
-        let known = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        offered.mechanisms.extend(known.map(|(_, mechanism)| *mechanism));
-    }
+    let names = parameters.split_ascii_whitespace();
+    offered.mechanisms.extend(names.filter_map(|name| name.parse::<Mechanism>().ok()));
 }
 
 #[cfg(test)]
@@ -140,7 +130,7 @@ mod tests {
     fn keywords_are_read_in_any_case() {
         let offered = Capabilities::parse(
             "mx.example greets you\npipelining\nSIZE 1000\n8BitMime\nSMTPUTF8\nX-OTHER\nSTARTTLS\nDSN\n\
-             RequireTLS\nLIMITS RCPTMAX=20 mailmax=5 RCPTDOMAINMAX=1\nAUTH PLAIN scram-sha-256 LOGIN GSSAPI",
+             chunking\nRequireTLS\nLIMITS RCPTMAX=20 mailmax=5 RCPTDOMAINMAX=1\nAUTH PLAIN scram-sha-256 LOGIN GSSAPI",
         );
         for extension in [
             Extension::Pipelining,
@@ -150,12 +140,14 @@ mod tests {
             Extension::StartTls,
             Extension::Dsn,
             Extension::RequireTls,
+            Extension::Chunking,
         ] {
             assert!(offered.offers(extension), "{extension:?}");
         }
         assert_eq!(offered.size, Some(1000));
         assert_eq!((offered.recipients_max, offered.mails_max), (Some(20), Some(5)));
-        assert_eq!(offered.strongest_mechanism(), Some(Mechanism::ScramSha256));
+        let mechanisms = [Mechanism::Plain, Mechanism::ScramSha256, Mechanism::Login];
+        assert_eq!(offered.mechanisms, mechanisms);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::{
 };
 
 use posthouse_core::ports::transport::Peer;
+use rustls::ProtocolVersion;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
@@ -83,6 +84,17 @@ impl Connection {
     pub(super) fn rest(&mut self) {
         self.out.clear();
         self.out.shrink_to(IDLE_BUFFER);
+    }
+
+    /// What both ends of the TLS connection know and nobody else (RFC 9266 §2). Only with TLS 1.3:
+    /// before, it may be the same for connections with different ends.
+    pub(super) fn channel_binding(&self) -> Option<[u8; 32]> {
+        let Stream::Tls(tls) = &self.stream else { return None };
+        let session = tls.get_ref().1;
+        if session.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        session.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok()
     }
 
     /// Adds a command line to what is to be written.

@@ -1,19 +1,26 @@
-//! Message octets as they go over the wire after 354 (RFC 5321 §4.5.2).
+//! Message octets as they go over the wire after 354 (RFC 5321 §4.5.2), or in chunks (RFC 3030).
 //!
-//! One pass: every line end becomes CRLF, a leading period is doubled. A bare CR or LF never
+//! One pass: every line end becomes CRLF, and for DATA a leading period is doubled. A bare CR or LF never
 //! reaches the other side, so that nothing in a message can look like its end (SMTP smuggling).
 
-/// Turns octets into lines for DATA; carries its state over the borders of its input.
+/// Turns octets into lines for DATA or BDAT; carries its state over the borders of its input.
 #[derive(Debug)]
 pub(super) struct Stuffer {
     line_start: bool,
     after_cr: bool,
+    /// For DATA, where a period alone is the end.
+    doubles: bool,
 }
 
 impl Stuffer {
-    /// At the start of a message.
+    /// At the start of a message for DATA.
     pub(super) const fn new() -> Self {
-        Self { line_start: true, after_cr: false }
+        Self { line_start: true, after_cr: false, doubles: true }
+    }
+
+    /// At the start of a message for BDAT.
+    pub(super) const fn for_chunks() -> Self {
+        Self { line_start: true, after_cr: false, doubles: false }
     }
 
     /// Appends `input` to `out` until that holds about `limit` octets; returns what is left.
@@ -30,7 +37,7 @@ impl Stuffer {
                 rest = rest.get(1..).unwrap_or_default();
                 continue;
             }
-            if self.line_start && *first == b'.' {
+            if self.doubles && self.line_start && *first == b'.' {
                 out.push(b'.');
             }
             // A line without end must not make `out` grow without bounds.
@@ -51,11 +58,16 @@ impl Stuffer {
         rest
     }
 
-    /// Ends the last line when that is open, then the message.
-    pub(super) fn finish(self, out: &mut Vec<u8>) {
-        if !self.line_start {
+    /// Ends the last line when that is open.
+    pub(super) fn end_line(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.line_start, true) {
             out.extend_from_slice(b"\r\n");
         }
+    }
+
+    /// The same, and ends the message.
+    pub(super) fn finish(mut self, out: &mut Vec<u8>) {
+        self.end_line(out);
         out.extend_from_slice(b".\r\n");
     }
 }
@@ -93,6 +105,16 @@ mod tests {
         assert_eq!(on_wire("a\r\n"), "a\r\n.\r\n");
         assert_eq!(on_wire("a"), "a\r\n.\r\n");
         assert_eq!(on_wire("..\r\n.a\r\nb."), "...\r\n..a\r\nb.\r\n.\r\n");
+    }
+
+    #[test]
+    fn chunks_have_lines_but_no_stuffing() {
+        let (mut stuffer, mut out) = (Stuffer::for_chunks(), Vec::new());
+        for part in ["..\r", "\n.a\n", "b\rc"] {
+            assert!(stuffer.push(part.as_bytes(), &mut out, 64).is_empty());
+        }
+        stuffer.end_line(&mut out);
+        assert_eq!(out, b"..\r\n.a\r\nb\r\nc\r\n");
     }
 
     #[test]

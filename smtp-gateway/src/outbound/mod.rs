@@ -9,11 +9,13 @@ mod capabilities;
 mod connection;
 mod dane;
 mod data;
+mod dial;
 mod fault;
 mod ledger;
 mod pool;
 mod reply;
 mod route;
+mod scram;
 mod session;
 mod tls;
 mod transaction;
@@ -29,7 +31,7 @@ use tracing::Instrument as _;
 
 use self::{attempt::Attempt, connection::Connection, fault::Stage, pool::Pool};
 
-/// How long each step may take (RFC 5321 §4.5.3.2, shorter where a peer in order is faster).
+/// How long each step may take (RFC 5321 §4.5.3.2).
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     /// TCP connection, and the TLS handshake.
@@ -54,8 +56,8 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(30),
-            greeting: Duration::from_mins(1),
-            command: Duration::from_mins(1),
+            greeting: Duration::from_mins(5),
+            command: Duration::from_mins(5),
             data_start: Duration::from_mins(2),
             data_block: Duration::from_mins(3),
             data_end: Duration::from_mins(10),

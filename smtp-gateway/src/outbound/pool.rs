@@ -11,7 +11,7 @@ use std::{
 };
 
 use posthouse_core::ports::transport::{
-    Credentials, Host, IpVersion, Job, RequireTls, Security, Tls,
+    Host, IpVersion, Job, Login, Origin, RequireTls, Security, Tls,
 };
 use tokio::time::Instant;
 
@@ -25,7 +25,8 @@ pub(super) struct Key {
     port: u16,
     tls: Tls,
     require_tls: RequireTls,
-    credentials: Option<Credentials>,
+    login: Login,
+    origin: Origin,
     ip: Option<IpVersion>,
 }
 
@@ -41,7 +42,8 @@ impl Key {
             port: hop.port,
             tls: hop.tls,
             require_tls: job.require_tls,
-            credentials: hop.credentials.clone(),
+            login: hop.login.clone(),
+            origin: hop.origin.clone(),
             ip: hop.ip,
         }
     }

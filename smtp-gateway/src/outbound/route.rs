@@ -65,7 +65,7 @@ mod tests {
     use bytes::Bytes;
     use posthouse_core::{
         mta_sts::Sts,
-        ports::transport::{Content, Hop, RequireTls, Security, Tls},
+        ports::transport::{Content, Hop, Login, Origin, RequireTls, Security, Tls},
     };
 
     use super::*;
@@ -82,7 +82,8 @@ mod tests {
             hosts: vec![host],
             port: 25,
             tls: Tls::Never,
-            credentials: None,
+            login: Login::default(),
+            origin: Origin::default(),
             ip: None,
             sts: Sts::Absent,
         };

@@ -18,6 +18,7 @@ use super::{
     OutboundConfig, Timeouts, auth,
     capabilities::{Capabilities, Extension},
     connection::{Connection, Stream, left},
+    dial,
     fault::{Error, Fault, Stage},
     reply::Response,
     tls::{Assurance, TlsClients},
@@ -192,7 +193,9 @@ async fn attempt(
     let fault = |error| Refusal::Fault(target.fault(error));
     let tcp = dial(env, target, deadline).await.map_err(fault)?;
     let mut peer = target.peer();
-    peer.local_address = tcp.local_addr().ok().map(|address| address.ip());
+    // With a proxy it is the proxy whom the server sees.
+    let local = tcp.local_addr().ok().filter(|_| target.hop.origin.proxy.is_none());
+    peer.local_address = local.map(|address| address.ip());
     let stream = if target.hop.tls == Tls::Implicit {
         let (stream, facts) = handshake(env, target, tcp, deadline).await.map_err(Refusal::Tls)?;
         peer.tls = Some(facts);
@@ -205,16 +208,13 @@ async fn attempt(
 
     let greeting = connection.reply(Stage::Greeting).await.map_err(fault)?;
     expect_positive(Stage::Greeting, greeting, target.host)?;
-    let response = hello(env, &mut connection).await.map_err(fault)?;
+    let response = hello(env, target, &mut connection).await.map_err(fault)?;
     expect_positive(Stage::Hello, response, target.host)?;
     if wish != StartTls::Never {
         connection = start_tls(env, target, connection, deadline).await?;
     }
-    if let Some(credentials) = &target.hop.credentials {
-        auth::authenticate(&mut connection, credentials, target.host)
-            .await
-            .map_err(Refusal::Fault)?;
-    }
+    let login = &target.hop.login;
+    auth::authenticate(&mut connection, login, target.host).await.map_err(Refusal::Fault)?;
     Ok(connection)
 }
 
@@ -224,14 +224,11 @@ async fn dial(
     deadline: Instant,
 ) -> Result<TcpStream, Error> {
     let limit = left(Stage::Connect, deadline)?.min(env.timeouts.connect);
-    let connecting = TcpStream::connect((target.address, target.hop.port));
-    let tcp = match timeout(limit, connecting).await {
-        Ok(connected) => connected.map_err(|error| Error::Io(Stage::Connect, error))?,
-        Err(_) => return Err(Error::TimedOut(Stage::Connect, limit)),
-    };
-    // Every write of ours is a whole batch; waiting for more to send only costs time.
-    tcp.set_nodelay(true).map_err(|error| Error::Io(Stage::Connect, error))?;
-    Ok(tcp)
+    let to = (target.address, target.hop.port).into();
+    match timeout(limit, dial::connect(&target.hop.origin, to)).await {
+        Ok(connected) => connected.map_err(|error| Error::Io(Stage::Connect, error)),
+        Err(_) => Err(Error::TimedOut(Stage::Connect, limit)),
+    }
 }
 
 async fn handshake(
@@ -242,7 +239,8 @@ async fn handshake(
 ) -> Result<(Box<TlsStream<TcpStream>>, TlsInfo), Error> {
     let limit = left(Stage::Handshake, deadline)?.min(env.timeouts.connect);
     let place = (&*target.host.name, target.address);
-    let connecting = env.tls.connect(tcp, place, target.assurance());
+    let certificate = target.hop.login.certificate.as_deref();
+    let connecting = env.tls.connect(tcp, place, target.assurance(), certificate);
     let Ok(made) = timeout(limit, Box::pin(connecting)).await else {
         return Err(Error::TimedOut(Stage::Handshake, limit));
     };
@@ -252,8 +250,12 @@ async fn handshake(
 }
 
 /// EHLO, or HELO for a server that does not know it (RFC 5321 §3.2); the reply to the last of them.
-async fn hello(env: &Environment, connection: &mut Connection) -> Result<Response, Error> {
-    let name = &env.ehlo_name;
+async fn hello(
+    env: &Environment,
+    target: Target<'_>,
+    connection: &mut Connection,
+) -> Result<Response, Error> {
+    let name = target.hop.origin.ehlo_name.as_ref().unwrap_or(&env.ehlo_name);
     let response = connection.command(Stage::Hello, &["EHLO ", name]).await?;
     if response.is_permanent() {
         return connection.command(Stage::Hello, &["HELO ", name]).await;
@@ -311,7 +313,7 @@ async fn start_tls(
     // A new connection object: buffers and capabilities from before TLS are gone.
     let mut connection = Connection::new(Stream::Tls(stream), peer, env.timeouts, deadline);
     // A server that did not like our side of the handshake says so only now.
-    let response = hello(env, &mut connection).await.map_err(Refusal::Tls)?;
+    let response = hello(env, target, &mut connection).await.map_err(Refusal::Tls)?;
     expect_positive(Stage::Hello, response, target.host)?;
     Ok(connection)
 }

@@ -5,10 +5,10 @@
 
 use std::{io, net::IpAddr, sync::Arc};
 
-use posthouse_core::ports::transport::{Dane, TlsInfo};
+use posthouse_core::ports::transport::{ClientCertificate, Dane, TlsInfo};
 use rustls::{
-    ClientConfig, ClientConnection, ProtocolVersion, RootCertStore,
-    client::{Resumption, WebPkiServerVerifier, danger::ServerCertVerifier},
+    ClientConfig, ClientConnection, ConfigBuilder, ProtocolVersion, RootCertStore,
+    client::{Resumption, WantsClientCert, WebPkiServerVerifier, danger::ServerCertVerifier},
     crypto::CryptoProvider,
     pki_types::{ServerName, UnixTime},
 };
@@ -79,8 +79,9 @@ impl TlsClients {
         tcp: TcpStream,
         host: (&str, IpAddr),
         assurance: Assurance<'_>,
+        certificate: Option<&ClientCertificate>,
     ) -> io::Result<(Box<TlsStream<TcpStream>>, TlsInfo)> {
-        let Handshake { connector, name, proves } = self.prepare(host, assurance)?;
+        let Handshake { connector, name, proves } = self.prepare(host, assurance, certificate)?;
         let stream = connector.connect(name, tcp).await?;
         let session = stream.get_ref().1;
         let proven = proves.unwrap_or_else(|| {
@@ -91,7 +92,12 @@ impl TlsClients {
         Ok((Box::new(stream), facts))
     }
 
-    fn prepare(&self, host: (&str, IpAddr), assurance: Assurance<'_>) -> io::Result<Handshake> {
+    fn prepare(
+        &self,
+        host: (&str, IpAddr),
+        assurance: Assurance<'_>,
+        certificate: Option<&ClientCertificate>,
+    ) -> io::Result<Handshake> {
         let unnamed = || ServerName::IpAddress(host.1.into());
         let named = || {
             let wrong = || io::Error::other("the host name cannot be in a certificate");
@@ -99,13 +105,24 @@ impl TlsClients {
         };
         Ok(match assurance {
             Assurance::Any => Handshake {
-                connector: self.any.clone(),
+                connector: match certificate {
+                    Some(own) => {
+                        self.showing(own, Arc::new(DaneVerifier::any(self.provider.clone())))?
+                    }
+                    None => self.any.clone(),
+                },
                 name: named().unwrap_or_else(|_| unnamed()),
                 proves: None,
             },
-            Assurance::Verified => {
-                Handshake { connector: self.verified.clone(), name: named()?, proves: Some(PKIX) }
-            }
+            Assurance::Verified => Handshake {
+                connector: match (certificate, &self.verifier) {
+                    (Some(own), Some(verifier)) => self.showing(own, verifier.clone())?,
+                    _ => self.verified.clone(),
+                },
+                name: named()?,
+                proves: Some(PKIX),
+            },
+            // Only smart hosts are shown a certificate, and they have no DANE.
             Assurance::Dane { dane, pkix } => {
                 let wanted = if pkix {
                     Pkix::Required(self.verifier.clone(), named()?)
@@ -132,6 +149,20 @@ impl TlsClients {
         Ok(Arc::new(config).into())
     }
 
+    /// A client with a certificate of its own. It keeps no sessions: each has to show it anew.
+    fn showing(
+        &self,
+        own: &ClientCertificate,
+        verifier: Arc<dyn ServerCertVerifier>,
+    ) -> io::Result<TlsConnector> {
+        let (chain, key) = own.read().map_err(io::Error::other)?;
+        let mut config = with_verifier(&self.provider, verifier)
+            .and_then(|builder| builder.with_client_auth_cert(chain, key))
+            .map_err(io::Error::other)?;
+        config.resumption = Resumption::disabled();
+        Ok(Arc::new(config).into())
+    }
+
     fn verifies(&self, session: &ClientConnection, name: &ServerName<'_>) -> bool {
         let chain = session.peer_certificates().and_then(<[_]>::split_first);
         let (Some(verifier), Some((leaf, intermediates))) = (&self.verifier, chain) else {
@@ -145,11 +176,17 @@ fn client(
     provider: &Arc<CryptoProvider>,
     verifier: Arc<dyn ServerCertVerifier>,
 ) -> Result<ClientConfig, rustls::Error> {
+    Ok(with_verifier(provider, verifier)?.with_no_client_auth())
+}
+
+fn with_verifier(
+    provider: &Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, rustls::Error> {
     Ok(ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
+        .with_custom_certificate_verifier(verifier))
 }
 
 fn server_name(host: &str) -> Option<ServerName<'static>> {

@@ -1,7 +1,9 @@
 //! Mail transactions on an open connection (RFC 5321 §3.3), pipelined when possible (RFC 2920).
 //!
-//! With PIPELINING a transaction is two writes: MAIL, every RCPT and DATA; then the message. A
-//! server that takes fewer recipients than offered gets the others in a further transaction.
+//! With PIPELINING a transaction is two writes: MAIL, every RCPT and DATA; then the message. With
+//! CHUNKING the message needs no DATA before it, and comes as `chunking.rs` has it. A server that takes fewer recipients than offered gets the others in a further transaction.
+
+mod chunking;
 
 use posthouse_core::ports::transport::{Content, Host, Job, Outcome, RequireTls};
 
@@ -32,6 +34,8 @@ pub(super) enum Progress {
 pub(super) enum Interrupted {
     /// The connection was gone before it gave any reply: nothing has happened.
     BeforeAnyReply(Error),
+    /// The server offers CHUNKING and does not know BDAT; nobody has got the message.
+    WithoutChunking,
     /// Anything else.
     Fault(Fault),
 }
@@ -71,6 +75,10 @@ impl Transaction<'_> {
         connection.capabilities.mails_max.is_some_and(|max| connection.transactions >= max)
     }
 
+    fn chunking(&self) -> bool {
+        self.connection.capabilities.offers(Extension::Chunking)
+    }
+
     fn fault(&self, error: Error) -> Interrupted {
         Interrupted::Fault(Fault::Connection(error.into_reply(self.host)))
     }
@@ -82,6 +90,9 @@ impl Transaction<'_> {
             return Err(self.sender_refused(mail, batch.len(), pipelining).await);
         }
         let accepted = self.recipients(batch, pipelining).await?;
+        if self.chunking() {
+            return if accepted.is_empty() { Ok(()) } else { self.chunks(&accepted).await };
+        }
         if !pipelining {
             if accepted.is_empty() {
                 return Ok(());
@@ -115,7 +126,9 @@ impl Transaction<'_> {
             for index in batch {
                 self.queue_recipient(*index);
             }
-            self.connection.queue(&["DATA"]);
+            if !self.chunking() {
+                self.connection.queue(&["DATA"]);
+            }
         }
         self.connection.flush(Stage::Mail).await.map_err(Interrupted::BeforeAnyReply)?;
         if reset_pending {
@@ -210,6 +223,9 @@ impl Transaction<'_> {
     async fn drain(&mut self, recipients: usize) -> Result<(), Error> {
         for _ in 0..recipients {
             self.connection.reply(Stage::Recipient).await?;
+        }
+        if self.chunking() {
+            return Ok(());
         }
         let data = self.connection.reply(Stage::Data).await?;
         if data.code == 354 {

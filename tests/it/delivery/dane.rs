@@ -6,6 +6,7 @@ use posthouse_tests::{
     dns::{Zone, zone},
     person::Person,
     sink::Script,
+    socks::{EXIT, Socks5},
 };
 use serde_json::{Value, json};
 
@@ -313,4 +314,30 @@ async fn a_connection_serves_no_mail_that_asks_for_another_certificate() {
     assert_eq!(delivery["attempts"][0]["enhanced_code"], "4.7.5", "{delivery}");
     assert_eq!(scene.app.sink(HOST).count(), 1);
     scene.app.stop().await;
+}
+
+#[tokio::test]
+async fn records_hold_through_a_proxy() {
+    let socks = Socks5::start(None).await;
+    let tlsa = |kind| {
+        move |remote: Zone, chain: &Chain, tlsa: &str| {
+            remote.tlsa(tlsa, kind, &chain.tlsa([3, 1, 1]))
+        }
+    };
+    // A certificate that is the right one, and one that a record of another kind is not for.
+    for (kind, verification) in [([3, 1, 1], Some("dane")), ([3, 0, 1], None)] {
+        let scene = Scene::new(tlsa(kind)).await;
+        let addr = socks.addr();
+        let proxy =
+            json!({"name": "exit", "type": "socks5", "host": addr.ip(), "port": addr.port()});
+        let proxy = scene.app.admin().post("/v1/transports", proxy).await.expect(201).id();
+        let route = json!({"transport_id": proxy});
+        scene.app.admin().post("/v1/routes", route).await.expect(201);
+        match verification {
+            Some(verification) => assert_eq!(scene.delivered().await, verification),
+            None => assert_eq!(scene.deferred().await.0, "4.7.5"),
+        }
+        assert_eq!(scene.app.sink(HOST).clients(), [EXIT]);
+        scene.app.stop().await;
+    }
 }

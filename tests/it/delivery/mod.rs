@@ -1,6 +1,7 @@
 //! Outgoing mail: from the API to other servers, in process but over real sockets and real DNS.
 
 mod dane;
+mod departure;
 mod dnssec;
 mod failures;
 mod first_attempt;

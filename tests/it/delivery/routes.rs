@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use posthouse_core::{
     config::SmartHost,
-    ports::transport::{Credentials, Tls},
+    ports::transport::{Credentials, Login, Origin, Tls},
 };
 use posthouse_tests::{
     app::App,
@@ -122,10 +122,11 @@ async fn everything_goes_through_the_smart_host_with_its_login() {
                 host: "relay.provider.test".to_owned(),
                 port: config.delivery.port,
                 tls: Tls::Required,
-                credentials: Some(Credentials {
+                login: Login::from(Credentials {
                     username: "customer".to_owned(),
                     password: "secret".to_owned(),
                 }),
+                origin: Origin::default(),
             }));
         })
         .start()
@@ -157,10 +158,11 @@ async fn a_smart_host_with_a_certificate_of_somebody_else_gets_neither_login_nor
                 host: "relay.provider.test".to_owned(),
                 port: config.delivery.port,
                 tls: Tls::Required,
-                credentials: Some(Credentials {
+                login: Login::from(Credentials {
                     username: "customer".to_owned(),
                     password: "secret".to_owned(),
                 }),
+                origin: Origin::default(),
             }));
         })
         .start()

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use posthouse_core::{config::SmartHost, ports::transport::Tls};
+use posthouse_core::{
+    config::SmartHost,
+    ports::transport::{Login, Origin, Tls},
+};
 use posthouse_tests::{
     app::App,
     certificates,
@@ -221,7 +224,8 @@ async fn what_waits_gets_another_transport() {
 async fn the_smart_host_of_the_configuration_is_the_last_route() {
     let app = App::test().configure(|config| {
         let (host, port) = (RELAY.to_owned(), config.delivery.port);
-        let host = SmartHost { host, port, tls: Tls::Opportunistic, credentials: None };
+        let (login, origin) = (Login::default(), Origin::default());
+        let host = SmartHost { host, port, tls: Tls::Opportunistic, login, origin };
         config.delivery.smart_host = Some(Arc::new(host));
     });
     let app = app.sink(REMOTE, Script::new()).sink(RELAY, Script::new()).start().await;

@@ -2,10 +2,13 @@
 
 #![cfg(test)]
 
+mod auth;
 mod bounds;
+mod chunking;
 mod connections;
 mod dane;
 mod delivery;
+mod origin;
 mod refusals;
 mod require_tls;
 mod tls;
@@ -16,7 +19,8 @@ use bytes::Bytes;
 use posthouse_core::{
     mta_sts::Sts,
     ports::transport::{
-        Content, Hop, Host, Job, Outcome, Report, RequireTls, Security, Tls, Transport as _,
+        Content, Hop, Host, Job, Login, Origin, Outcome, Report, RequireTls, Security, Tls,
+        Transport as _,
     },
 };
 use posthouse_smtp_gateway::outbound::{Outbound, OutboundConfig};
@@ -58,7 +62,8 @@ fn job_to(hosts: Vec<Host>, port: u16, recipients: &[&str]) -> Job {
             hosts,
             port,
             tls: Tls::Opportunistic,
-            credentials: None,
+            login: Login::default(),
+            origin: Origin::default(),
             ip: None,
             sts: Sts::Absent,
         }),

@@ -1,10 +1,8 @@
-//! TLS policies, and logging in.
+//! TLS policies.
 
 use std::sync::Arc;
 
-use posthouse_core::ports::transport::{
-    Credentials, Reply, Report, RequireTls, Tls, Transport as _,
-};
+use posthouse_core::ports::transport::{Reply, Report, RequireTls, Tls, Transport as _};
 use posthouse_smtp_gateway::outbound::Outbound;
 use posthouse_tests::sink::{Script, Sink};
 use rustls::{RootCertStore, ServerConfig, pki_types::PrivatePkcs8KeyDer};
@@ -38,7 +36,7 @@ async fn deliver(sink: &Sink, tls: Tls, roots: Arc<RootCertStore>) -> Report {
     client_with(roots).deliver(job).await
 }
 
-fn no_roots() -> Arc<RootCertStore> {
+pub(super) fn no_roots() -> Arc<RootCertStore> {
     Arc::new(RootCertStore::empty())
 }
 
@@ -217,48 +215,4 @@ async fn implicit_tls_is_verified() {
     assert_eq!(verification(&report), Some("pkix"));
     let report = deliver(&sink, Tls::Implicit, no_roots()).await;
     assert_eq!(results(&report), ["~local 4.7.5"]);
-}
-
-/// A job with credentials.
-fn login_job(sink: &Sink, tls: Tls, password: &str) -> posthouse_core::ports::transport::Job {
-    with_hop(job(sink, &["a@b.example"]), |hop| {
-        hop.tls = tls;
-        let password = password.to_owned();
-        hop.credentials = Some(Credentials { username: "user".into(), password });
-    })
-}
-
-#[tokio::test]
-async fn smart_host_gets_the_credentials_over_verified_tls() {
-    let (server, roots) = certificate();
-    for (offer, used) in [
-        ("AUTH LOGIN", "AUTH LOGIN"),
-        ("AUTH LOGIN PLAIN", "AUTH PLAIN "),
-        ("AUTH PLAIN SCRAM-SHA-256 LOGIN", "AUTH SCRAM-SHA-256 "),
-    ] {
-        let script = Script::new().capability(offer).login("user", "secret");
-        let sink = Sink::start(script.starttls(server.clone()));
-        let client = client_with(roots.clone());
-        let report = client.deliver(login_job(&sink, Tls::Required, "secret")).await;
-        assert_eq!(results(&report), ["+250 2.0.0"]);
-        assert_eq!(sink.messages()[0].login.as_deref(), Some("user"));
-        assert!(sink.commands("AUTH")[0].starts_with(used));
-        let report = client.deliver(login_job(&sink, Tls::Required, "wrong")).await;
-        assert_eq!(results(&report), ["~535 5.7.8"]);
-    }
-}
-
-#[tokio::test]
-async fn credentials_are_not_sent_without_verified_tls() {
-    let (server, _) = certificate();
-    for (script, tls) in [
-        (Script::new(), Tls::Never),
-        (Script::new(), Tls::Opportunistic),
-        (Script::new().starttls(server), Tls::Opportunistic),
-    ] {
-        let sink = Sink::start(script.login("user", "secret"));
-        let report = client_with(no_roots()).deliver(login_job(&sink, tls, "secret")).await;
-        assert_eq!(results(&report), ["~local 4.7.0"]);
-        assert!(sink.commands("AUTH").is_empty());
-    }
 }

@@ -29,6 +29,8 @@ pub enum Stage {
     Data,
     /// After 354, before the message is read.
     Message,
+    /// After a chunk of BDAT.
+    Chunk,
     /// After the message.
     EndOfData,
     /// RSET.
@@ -90,6 +92,7 @@ pub struct Script {
     pub(super) messages_per_connection: usize,
     pub(super) pause: Duration,
     pub(super) keeps: bool,
+    pub(super) forges: bool,
 }
 
 impl Default for Script {
@@ -105,6 +108,7 @@ impl Default for Script {
             messages_per_connection: usize::MAX,
             pause: Duration::ZERO,
             keeps: true,
+            forges: false,
         }
     }
 }
@@ -230,12 +234,24 @@ impl Script {
         self
     }
 
-    /// Takes mail only after AUTH with these credentials: PLAIN, LOGIN, or SCRAM-SHA-256 when a
-    /// `capability` line offers it.
+    /// Takes mail only after AUTH with these credentials: PLAIN, LOGIN, or SCRAM and
+    /// EXTERNAL when a `capability` line offers them.
     #[must_use]
     pub fn login(mut self, username: &str, password: &str) -> Self {
         self.login = Some((username.to_owned(), password.to_owned()));
         self
+    }
+
+    /// Pretends to know the password of a client that has proved itself by SCRAM.
+    #[must_use]
+    pub const fn forging_proofs(mut self) -> Self {
+        self.forges = true;
+        self
+    }
+
+    /// Whether BDAT is known.
+    pub(super) fn chunking(&self) -> bool {
+        self.capabilities.iter().any(|line| line == "CHUNKING")
     }
 
     /// 452 to further recipients of a transaction.

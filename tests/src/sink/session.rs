@@ -1,5 +1,8 @@
 //! One connection to a sink.
 
+mod auth;
+mod bdat;
+
 use std::{io, sync::Arc};
 
 use bytes::{Buf as _, BytesMut};
@@ -12,9 +15,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     Message, Shared,
-    scram::Scram,
     script::{Action, Stage, StartTls},
-    wire::{decode, find_end, path, plain, unstuff},
+    wire::{find_end, path, unstuff},
 };
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -33,6 +35,9 @@ struct Session {
     message: Message,
     in_transaction: bool,
     taken: usize,
+    /// What both ends of the TLS connection know (RFC 9266).
+    exported: Option<[u8; 32]>,
+    client_certificate: bool,
 }
 
 /// Serves one connection to its end.
@@ -57,6 +62,8 @@ pub(super) async fn run(shared: Arc<Shared>, tcp: TcpStream, connection: usize) 
         message,
         in_transaction: false,
         taken: 0,
+        exported: None,
+        client_certificate: false,
     };
     let end = Box::pin(session.serve()).await;
     let why = end.err().map_or_else(|| "end".to_owned(), |error| error.to_string());
@@ -99,6 +106,7 @@ impl Session {
             "MAIL" => self.mail(argument).await,
             "RCPT" => self.rcpt(argument).await,
             "DATA" => self.data().await,
+            "BDAT" if self.shared.script.chunking() => self.bdat(argument).await,
             "RSET" => {
                 self.reset();
                 self.answer(Stage::Rset, "", "250 2.0.0 Reset").await
@@ -179,6 +187,11 @@ impl Session {
         } else {
             "250 2.0.0 Taken"
         };
+        self.conclude(octets, length, usual).await
+    }
+
+    /// The end of a message, which came as `length` octets.
+    async fn conclude(&mut self, octets: Vec<u8>, length: usize, usual: &str) -> Step {
         self.message.data = octets;
         if self.answer_positive(Stage::EndOfData, "", usual).await? {
             let shared = self.shared.clone();
@@ -245,48 +258,14 @@ impl Session {
     async fn upgrade(&mut self, config: Arc<ServerConfig>) -> Step {
         let plain = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
         let tls = TlsAcceptor::from(config).accept(plain).await?;
+        let session = tls.get_ref().1;
+        let label = b"EXPORTER-Channel-Binding";
+        self.exported = session.export_keying_material([0; 32], label, Some(b"")).ok();
+        self.client_certificate = session.peer_certificates().is_some();
         self.stream = Box::new(tls);
         self.input.clear();
         self.message.tls = true;
         Ok(())
-    }
-
-    async fn auth(&mut self, argument: &str) -> Step {
-        let given = match argument.split_once(' ') {
-            Some(("PLAIN", response)) => plain(response),
-            Some(("SCRAM-SHA-256", first)) => self.scram(first).await?,
-            None if argument == "LOGIN" => {
-                self.say("334 VXNlcm5hbWU6");
-                let username = self.line().await?;
-                self.say("334 UGFzc3dvcmQ6");
-                let password = self.line().await?;
-                decode(&username).zip(decode(&password))
-            }
-            _ => None,
-        };
-        let right = given.is_some() && given == self.shared.script.login;
-        let usual = if right { "235 2.7.0 Welcome" } else { "535 5.7.8 Wrong credentials" };
-        if self.answer_positive(Stage::Auth, "", usual).await? {
-            self.message.login = given.map(|(username, _)| username);
-        }
-        Ok(())
-    }
-
-    /// RFC 5802 §5; the credentials of the script when the client proved that it has them.
-    async fn scram(&mut self, first: &str) -> io::Result<Option<(String, String)>> {
-        let login = self.shared.script.login.clone();
-        let exchange = login.and_then(|login| Some((Scram::new(first, &login.1)?, login)));
-        let Some((scram, login)) = exchange else {
-            return Ok(None);
-        };
-        self.say(&format!("334 {}", scram.challenge()));
-        let proof = self.line().await?;
-        let Some(signature) = scram.verify(&proof) else {
-            return Ok(None);
-        };
-        self.say(&format!("334 {signature}"));
-        let empty = self.line().await?;
-        Ok((empty.is_empty() && scram.username == login.0).then_some(login))
     }
 
     /// Reads up to CRLF "." CRLF; the octets without dot-stuffing when they are kept, and how many
