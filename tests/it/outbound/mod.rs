@@ -12,6 +12,7 @@ mod origin;
 mod refusals;
 mod require_tls;
 mod tls;
+mod transcripts;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
