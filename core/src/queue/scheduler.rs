@@ -26,7 +26,7 @@ use self::{
     turns::Turns,
 };
 pub(crate) use self::{
-    lane::LaneKey,
+    lane::{Exchangers, LaneKey},
     workers::{Work, Worker},
 };
 use super::{
@@ -344,7 +344,10 @@ impl Inner {
         }
         let mut lanes = vec![LaneKey::Domain(entry.domain().into()), LaneKey::SmartHost];
         lanes.extend(self.known.get(entry.domain()).cloned());
-        let shared = self.lanes.keys().filter(|key| matches!(key, LaneKey::Transport(_)));
+        let shared = self
+            .lanes
+            .keys()
+            .filter(|key| matches!(key, LaneKey::Transport(_) | LaneKey::Exchangers(_, Some(_))));
         lanes.extend(shared.cloned());
         lanes
     }
@@ -353,11 +356,11 @@ impl Inner {
     /// here have no other side to be spared.
     fn limits_of(&self, key: &LaneKey) -> Limits {
         let (rule, nodes) = match key {
-            LaneKey::Provider(name) => {
+            LaneKey::Exchangers(Exchangers::Ruled(name), _) => {
                 (self.rules.iter().find(|rule| *rule.name == **name), self.nodes)
             }
             LaneKey::Domain(_) | LaneKey::Sandbox(_) => (None, 1),
-            LaneKey::Exchangers(_) | LaneKey::SmartHost | LaneKey::Transport(_) => {
+            LaneKey::Exchangers(..) | LaneKey::SmartHost | LaneKey::Transport(_) => {
                 (None, self.nodes)
             }
         };

@@ -68,18 +68,23 @@ async fn lane_of(platform: &Platform, message: &Message, entry: &Entry) -> Optio
         return None;
     }
     let way = choose(platform, message, entry);
-    match way.as_ref().ok()?.transport.as_ref().map(|known| (known.id, &known.way)) {
+    let transport = match way.as_ref().ok()?.transport.as_ref().map(|known| (known.id, &known.way))
+    {
         Some((id, Way::Relay(_))) => return Some(LaneKey::Transport(id)),
         Some((_, Way::Fail { .. })) => return None,
         None if platform.config().delivery.smart_host.is_some() => {
             return Some(LaneKey::SmartHost);
         }
-        Some((_, Way::Direct(_))) | None => {}
-    }
+        Some((id, Way::Direct(_))) => Some(id),
+        None => None,
+    };
     // Where there is no way, the attempt will tell.
     let found = destination(platform, &way, entry.domain()).await.ok()?;
-    let lane = platform.queue().lane_rules.lane(&found.hop.hosts);
-    platform.queue().scheduler.learn(entry.domain(), &lane);
+    let exchangers = platform.queue().lane_rules.exchangers(&found.hop.hosts);
+    let lane = LaneKey::Exchangers(exchangers, transport);
+    if transport.is_none() {
+        platform.queue().scheduler.learn(entry.domain(), &lane);
+    }
     Some(lane)
 }
 

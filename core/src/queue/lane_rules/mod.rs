@@ -12,7 +12,7 @@ use sqlx::{PgConnection, types::Json};
 
 pub use check::lane_rule_faults;
 
-use super::scheduler::LaneKey;
+use super::scheduler::Exchangers;
 use crate::{
     audit,
     cx::Cx,
@@ -75,14 +75,14 @@ impl Rules {
         rules.iter().find(|rule| rule.covers(name)).map(|rule| rule.name.clone())
     }
 
-    /// The lane of mail that goes to these hosts directly.
-    pub(super) fn lane(&self, hosts: &[Host]) -> LaneKey {
+    /// What these hosts are to the schedule.
+    pub(super) fn exchangers(&self, hosts: &[Host]) -> Exchangers {
         if let Some(name) = self.name(hosts) {
-            return LaneKey::Provider(name.into());
+            return Exchangers::Ruled(name.into());
         }
         let mut names: Vec<&str> = hosts.iter().map(|host| &*host.name).collect();
         names.sort_unstable();
-        LaneKey::Exchangers(names.join(" ").into())
+        Exchangers::Named(names.join(" ").into())
     }
 }
 
@@ -176,10 +176,10 @@ mod tests {
         }
     }
 
-    fn lane(hosts: &[(&str, u16)]) -> LaneKey {
+    fn lane(hosts: &[(&str, u16)]) -> Exchangers {
         let hosts: Vec<Host> =
             hosts.iter().map(|(name, preference)| host(name, *preference)).collect();
-        Rules::default().lane(&hosts)
+        Rules::default().exchangers(&hosts)
     }
 
     #[test]
@@ -193,16 +193,16 @@ mod tests {
 
     #[test]
     fn the_first_exchanger_tells_the_lane() {
-        let google = LaneKey::Provider("google".into());
+        let google = Exchangers::Ruled("google".into());
         let hosts = [("alt1.aspmx.l.google.com", 5), ("aspmx.l.google.com", 1)];
         assert_eq!(lane(&hosts), google);
         assert_eq!(lane(&[("mx.test", 20), ("aspmx.l.google.com", 10)]), google);
         // Their order does not matter, and the names count whole.
-        let own = LaneKey::Exchangers("a.test b.test".into());
+        let own = Exchangers::Named("a.test b.test".into());
         assert_eq!(lane(&[("b.test", 10), ("a.test", 10)]), own);
         assert_eq!(lane(&[("a.test", 10), ("b.test", 10)]), own);
         for name in ["google.com", "xgoogle.com", "google.com.test"] {
-            assert_eq!(lane(&[(name, 10)]), LaneKey::Exchangers(name.into()), "{name}");
+            assert_eq!(lane(&[(name, 10)]), Exchangers::Named(name.into()), "{name}");
         }
     }
 }

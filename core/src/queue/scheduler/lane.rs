@@ -19,16 +19,24 @@ use crate::{
 pub(crate) enum LaneKey {
     /// A domain whose mail exchangers are not known yet, or that is served here.
     Domain(Arc<str>),
-    /// Mail exchangers, by their names: domains that share them share a lane.
-    Exchangers(Arc<str>),
-    /// The exchangers that a rule names, by its name.
-    Provider(Arc<str>),
+    /// Mail exchangers: domains that share them share a lane. With a direct transport they have one
+    /// of their own: it may have another address, or a proxy that is dead.
+    Exchangers(Exchangers, Option<Id<Transport>>),
     /// The smart host of the configuration.
     SmartHost,
     /// The host of a transport.
     Transport(Id<Transport>),
     /// The sandbox, by account.
     Sandbox(Id<Account>),
+}
+
+/// Mail exchangers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Exchangers {
+    /// By their names.
+    Named(Arc<str>),
+    /// Those of a rule, by its name.
+    Ruled(Arc<str>),
 }
 
 pub(super) struct Lane {

@@ -244,7 +244,8 @@ fn domains_with_the_same_exchangers_share_a_lane() {
     let scheduler = scheduler();
     let account = Id::new(now());
     let entries = due(&scheduler, account, "one.test", 20);
-    let lane = LaneKey::Exchangers("mx.test".into());
+    let named = |name: &str| LaneKey::Exchangers(Exchangers::Named(name.into()), None);
+    let lane = named("mx.test");
     scheduler.learn("one.test", &lane);
     scheduler.learn("two.test", &lane);
     due(&scheduler, account, "two.test", 1);
@@ -252,7 +253,7 @@ fn domains_with_the_same_exchangers_share_a_lane() {
     assert_eq!(workers.iter().map(|worker| &worker.lane).collect::<Vec<_>>(), [&lane]);
     assert_eq!(scheduler.seize(&[&entries[0]]), [entries[0].id], "it is found there");
     // Another host from now on: what waits goes there.
-    let other = LaneKey::Exchangers("mx.other.test".into());
+    let other = named("mx.other.test");
     scheduler.learn("one.test", &other);
     let work = scheduler.take(&mut workers[0]).unwrap();
     assert_eq!(work.groups.iter().flatten().map(Entry::domain).collect::<Vec<_>>(), ["two.test"]);
