@@ -4,10 +4,14 @@ use aws_lc_rs::hmac;
 use bytes::Bytes;
 use posthouse_core::{
     Actor, Cx, Door, Error, Platform, Result, credentials, inbound,
-    messages::{self, Content, NewMessage, Options, Protocol, ReversePath},
+    messages::{self, Content, Dsn, NewMessage, Options, Protocol, ReversePath},
     ports::DnsError,
 };
-use posthouse_mail::{address::Address, domain};
+use posthouse_mail::{
+    address::Address,
+    domain,
+    dsn::{MailDsn, RcptDsn},
+};
 use rand::{Rng as _, distr::Alphanumeric};
 
 use crate::{
@@ -41,8 +45,8 @@ pub(crate) struct Asks {
 enum Recipients {
     /// At home here.
     Local(Vec<inbound::Recipient>),
-    /// Anywhere.
-    Any(Vec<Address>),
+    /// Anywhere, and what the sender wants to be told about each.
+    Any(Vec<(Address, RcptDsn)>),
 }
 
 impl Asks {
@@ -87,13 +91,13 @@ impl Asks {
                 self.logged_in(Mechanism::ScramSha256, result)
             }
             Ask::Sender { path, params } => self.sender(path, &params).await,
-            Ask::Recipient { path } => self.recipient(path).await,
+            Ask::Recipient { path, params } => self.recipient(path, params.dsn).await,
             Ask::Message { params, data } => {
                 self.facts.helo.clone_from(&hello.name);
                 self.facts.esmtp = hello.esmtp;
                 self.facts.smtputf8 = params.smtputf8;
                 self.facts.requiretls = params.requiretls;
-                self.message(data).await
+                self.message(data, params.dsn).await
             }
         }
     }
@@ -212,7 +216,7 @@ impl Asks {
         }
     }
 
-    async fn recipient(&mut self, path: ForwardPath) -> Answer {
+    async fn recipient(&mut self, path: ForwardPath, dsn: RcptDsn) -> Answer {
         let result = match path {
             ForwardPath::Postmaster if self.kind == ListenerKind::Mx => {
                 self.local_recipient(None).await
@@ -220,7 +224,7 @@ impl Asks {
             ForwardPath::Postmaster => {
                 let text = format!("postmaster@{}", self.platform.config().hostname);
                 match Address::parse(&text) {
-                    Ok(address) => self.any_recipient(address).await,
+                    Ok(address) => self.any_recipient(address, dsn).await,
                     Err(_) => Err(Error::UnknownRecipient),
                 }
             }
@@ -228,7 +232,7 @@ impl Asks {
                 Ok(address) if self.kind == ListenerKind::Mx => {
                     self.local_recipient(Some(address)).await
                 }
-                Ok(address) => self.any_recipient(address).await,
+                Ok(address) => self.any_recipient(address, dsn).await,
                 Err(reply) => return Answer::Refused(reply),
             },
         };
@@ -255,20 +259,20 @@ impl Asks {
     }
 
     /// A recipient of a submitted message (B12).
-    async fn any_recipient(&mut self, address: Address) -> Result<()> {
+    async fn any_recipient(&mut self, address: Address, dsn: RcptDsn) -> Result<()> {
         messages::check_recipient(&self.cx()?, &address).await?;
         if let Recipients::Any(all) = &mut self.recipients {
-            all.push(address);
+            all.push((address, dsn));
         }
         Ok(())
     }
 
-    async fn message(&mut self, data: Bytes) -> Answer {
+    async fn message(&mut self, data: Bytes, dsn: MailDsn) -> Answer {
         let mail_from = std::mem::replace(&mut self.mail_from, ReversePath::Null);
         let recipients = std::mem::replace(&mut self.recipients, Recipients::Any(Vec::new()));
         let result = match recipients {
             Recipients::Local(recipients) => self.receive(mail_from, recipients, data).await,
-            Recipients::Any(recipients) => self.submit(mail_from, recipients, data).await,
+            Recipients::Any(recipients) => self.submit(mail_from, recipients, (data, dsn)).await,
         };
         let outcome = result.as_ref().err().map_or("ok", |error| error.code().as_str());
         let listener = self.kind.as_str();
@@ -297,17 +301,22 @@ impl Asks {
     async fn submit(
         &self,
         mail_from: ReversePath,
-        recipients: Vec<Address>,
-        data: Bytes,
+        recipients: Vec<(Address, RcptDsn)>,
+        (data, message): (Bytes, MailDsn),
     ) -> Result<String> {
         let tls = self.facts.tls.as_ref().map(|tls| format!("{} {}", tls.version, tls.cipher));
         let mechanism = self.mechanism.map_or("", Mechanism::as_str);
         let protocol = Protocol::Submission { tls, mechanism };
         let require_tls = self.facts.requiretls.then_some(true);
-        let options = Options { protocol, require_tls, ..Options::default() };
+        let mut dsn = Dsn { message, ..Dsn::default() };
+        for (address, params) in &recipients {
+            // As the first of several is the one that stays.
+            dsn.recipients.entry(address.clone()).or_insert_with(|| params.clone());
+        }
+        let options = Options { protocol, require_tls, dsn, ..Options::default() };
         let new = NewMessage {
             mail_from: Some(mail_from),
-            recipients,
+            recipients: recipients.into_iter().map(|(address, _)| address).collect(),
             content: Content::Raw(data),
             template: None,
             uploads: Vec::new(),

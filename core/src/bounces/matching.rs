@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use posthouse_mail::{
     address::{Address, suppression_base},
+    dsn::OriginalRecipient,
     parse::ParsedMail,
     report::{Action, Complaint, DeliveryReport, Report, ReportedRecipient},
 };
@@ -143,20 +144,37 @@ fn news(mail: Mail<'_>, sent: &[Sent], proven: bool) -> Vec<News> {
     }
 }
 
-/// Deliveries by the address of their recipient, in all spellings that mean the same.
+/// Deliveries by the address of their recipient, in all spellings that mean the same, and by the
+/// original recipient that the sender has named.
 struct Recipients<'a> {
     sent: &'a [Sent],
     by_base: HashMap<String, &'a Sent>,
+    /// Who has none is it himself. None: several have the same.
+    by_original: HashMap<String, Option<&'a Sent>>,
 }
 
 impl<'a> Recipients<'a> {
     fn of(sent: &'a [Sent]) -> Self {
-        let base = |one: &'a Sent| Some((base(&Address::parse(&one.recipient).ok()?), one));
-        Self { sent, by_base: sent.iter().filter_map(base).collect() }
+        let key = |text: &str| Some(base(&Address::parse(text).ok()?));
+        let by_base = sent.iter().filter_map(|one| Some((key(&one.recipient)?, one))).collect();
+        let mut by_original = HashMap::new();
+        for one in sent {
+            let original = one.original.as_ref().and_then(OriginalRecipient::address);
+            if let Some(original) = key(original.unwrap_or(&one.recipient)) {
+                let others = by_original.entry(original);
+                others.and_modify(|other| *other = None).or_insert(Some(one));
+            }
+        }
+        Self { sent, by_base, by_original }
     }
 
     fn find(&self, address: &Address) -> Option<&'a Sent> {
         self.by_base.get(&base(address)).copied()
+    }
+
+    /// By what a report calls the original recipient.
+    fn find_original(&self, address: &Address) -> Option<&'a Sent> {
+        self.by_original.get(&base(address)).copied().flatten()
     }
 }
 
@@ -167,8 +185,10 @@ fn base(address: &Address) -> String {
 fn delivery_news(report: &DeliveryReport, recipients: &Recipients<'_>, proven: bool) -> Vec<News> {
     let single = report.recipients.len() == 1;
     let whose = |reported: &ReportedRecipient| {
-        let mut named = reported.original.iter().chain(&reported.last);
-        let found = named.find_map(|address| recipients.find(address));
+        let original = reported.original.as_ref();
+        let given = original.and_then(|address| recipients.find_original(address));
+        let mut named = original.into_iter().chain(&reported.last);
+        let found = given.or_else(|| named.find_map(|address| recipients.find(address)));
         // Forwarded to somewhere else, or not named: the token says which message it was.
         found.or_else(|| only(recipients.sent).filter(|_| proven && single))
     };

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use posthouse_mail::dsn::OriginalRecipient;
 use serde_json::value::RawValue;
 use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
@@ -99,6 +100,8 @@ pub(super) struct Sent {
     pub delivery: Id<Delivery>,
     pub recipient: String,
     pub attempts: i16,
+    /// The original recipient as the sender has given it: reports name that one.
+    pub original: Option<OriginalRecipient>,
 }
 
 /// Deliveries of a message, waiting and ended.
@@ -109,10 +112,11 @@ pub(super) async fn deliveries(
 ) -> Result<Vec<Sent>> {
     let (first, last) = message.deliveries().into_inner();
     let rows = sqlx::query!(
-        r#"SELECT delivery_id AS "delivery_id!", recipient AS "recipient!", attempts AS "attempts!"
+        r#"SELECT delivery_id AS "delivery_id!", recipient AS "recipient!",
+             attempts AS "attempts!", dsn_orcpt
          FROM queue WHERE shard = $2 AND delivery_id BETWEEN $3 AND $4 AND account_id = $1
          UNION ALL
-         SELECT delivery_id, recipient, attempts
+         SELECT delivery_id, recipient, attempts, dsn_orcpt
          FROM deliveries WHERE account_id = $1 AND delivery_id BETWEEN $3 AND $4"#,
         account.uuid(),
         i16::from(message.shard()),
@@ -125,6 +129,7 @@ pub(super) async fn deliveries(
         delivery: row.delivery_id.into(),
         recipient: row.recipient,
         attempts: row.attempts,
+        original: row.dsn_orcpt.map(OriginalRecipient::from_text),
     });
     Ok(sent.collect())
 }

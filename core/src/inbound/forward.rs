@@ -11,7 +11,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use posthouse_mail::message::{header_fields, split_header, waives_tls};
+use posthouse_mail::{
+    dsn::MailDsn,
+    message::{header_fields, split_header, waives_tls},
+};
 use serde_json::value::to_raw_value;
 use time::OffsetDateTime;
 
@@ -206,6 +209,7 @@ fn message(
         prefix: [marks.as_bytes(), trace].concat().into(),
         smtputf8: !header.is_ascii(),
         eight_bit: !body.is_ascii(),
+        dsn: MailDsn::default(),
         body: arrival.data.clone().into(),
         held: OnceLock::new(),
     })

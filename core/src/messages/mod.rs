@@ -11,10 +11,14 @@ pub(crate) mod store;
 mod submit;
 pub(crate) mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use posthouse_mail::{address::Address, compose::Draft};
+use posthouse_mail::{
+    address::Address,
+    compose::Draft,
+    dsn::{MailDsn, RcptDsn},
+};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -106,6 +110,8 @@ pub struct Options {
     pub stream: Option<String>,
     /// Whether a TLS connection is needed (RFC 8689); none: as the recipient's domain wants.
     pub require_tls: Option<bool>,
+    /// What the sender wants to be told.
+    pub dsn: Dsn,
     /// What a recipient on the suppression list means.
     pub on_suppressed: OnSuppressed,
     /// The recipient can unsubscribe by a link in the header.
@@ -120,6 +126,15 @@ impl Options {
         let topic = self.unsubscribe.as_ref().and_then(|wish| wish.topic.as_deref());
         topic.or(self.stream.as_deref())
     }
+}
+
+/// What the sender wants to be told of deliveries (RFC 3461).
+#[derive(Debug, Clone, Default)]
+pub struct Dsn {
+    /// What MAIL says.
+    pub message: MailDsn,
+    /// What RCPT says of recipients; of others, nothing.
+    pub recipients: HashMap<Address, RcptDsn>,
 }
 
 /// What to do when a recipient is on the suppression list.

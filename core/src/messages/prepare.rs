@@ -15,6 +15,7 @@ use posthouse_mail::{
     address::Address,
     compose::Draft,
     dkim::{self, Algorithm},
+    dsn::{MailDsn, RcptDsn},
     message::{self as raw_message, Inspection},
     received::{Protocol as With, ReceivedInput, received_line},
 };
@@ -166,7 +167,10 @@ pub(super) async fn prepare(cx: &Cx, made: Made) -> Result<Prepared> {
         stream: options.stream,
         require_tls: options.require_tls,
         counted_key: cx.actor().counted_key(),
-        message: Arc::new(message(cx, &submission, finished, sender.mail_from, (tags, metadata))),
+        message: Arc::new(queue::store::Message {
+            dsn: options.dsn.message,
+            ..message(cx, &submission, finished, sender.mail_from, (tags, metadata))
+        }),
         submission,
     })
 }
@@ -272,6 +276,7 @@ fn message(
         body: finished.body.into(),
         smtputf8: finished.smtputf8,
         eight_bit: finished.eight_bit,
+        dsn: MailDsn::default(),
         held: OnceLock::new(),
     }
 }
@@ -309,6 +314,8 @@ fn rows(
         entry.expires = options.expires_at.map_or(i64::MAX, millis);
         entry.topic.clone_from(&topic);
         entry.require_tls = options.require_tls.into();
+        let dsn = options.dsn.recipients.get(recipient);
+        entry.dsn = dsn.filter(|dsn| **dsn != RcptDsn::default()).cloned().map(Arc::new);
         entries.push(entry);
         deliveries.push(SubmittedDelivery {
             id: delivery,

@@ -18,7 +18,7 @@ use crate::{
 const COPIES: u64 = 2;
 
 /// Sends the content of `message` again, to its recipients or to others; with its reverse-path, tags,
-/// metadata and wish for TLS.
+/// metadata, and what was wanted of TLS and reports.
 ///
 /// # Errors
 /// `NotFound` (also when the content was erased), and those of [`submit`].
@@ -32,6 +32,7 @@ pub async fn resend(
     let mut conn = cx.platform().acquire().await?;
     let original = store::find(&mut conn, cx.account(), message).await?;
     let original = original.ok_or(Error::NotFound("message"))?;
+    let dsn = queue::store::dsn_of(&mut conn, cx.account(), message).await?;
     let content = store::find_content(&mut conn, cx.account(), message).await?;
     let hash = content.and_then(|(_, hash)| hash);
     let hash = hash.ok_or(Error::NotFound("content of this message any more"))?;
@@ -53,6 +54,7 @@ pub async fn resend(
         metadata: serde_json::from_value(original.metadata).map_err(Error::internal)?,
         sandbox: original.sandbox,
         require_tls: original.require_tls,
+        dsn,
         ..Options::default()
     };
     let new = NewMessage {

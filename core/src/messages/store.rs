@@ -4,6 +4,7 @@ pub(super) mod list;
 
 use std::collections::HashSet;
 
+use posthouse_mail::dsn::Ret;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -55,6 +56,7 @@ pub(super) async fn concerns(conn: &mut PgConnection, entries: &[&mut Entry]) ->
 }
 
 /// Writes the rows of a batch.
+#[expect(clippy::too_many_lines, reason = "one query with its parameters")]
 pub(super) async fn insert(conn: &mut PgConnection, rows: &[&Prepared]) -> Result<()> {
     let accounts: Vec<Uuid> = rows.iter().map(|row| row.message.account.uuid()).collect();
     let ids: Vec<Uuid> = rows.iter().map(|row| row.message.id.uuid()).collect();
@@ -78,17 +80,22 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[&Prepared]) -> Resul
     let metadata: Vec<&str> = rows.iter().map(|row| row.message.metadata.get()).collect();
     let streams: Vec<Option<&str>> = rows.iter().map(|row| row.stream.as_deref()).collect();
     let require_tls: Vec<Option<bool>> = rows.iter().map(|row| row.require_tls).collect();
+    let dsn = || rows.iter().map(|row| &row.message.dsn);
+    let ret: Vec<Option<&str>> = dsn().map(|dsn| dsn.ret.map(Ret::as_str)).collect();
+    let envid: Vec<Option<&str>> = dsn().map(|dsn| dsn.envid.as_deref()).collect();
     sqlx::query!(
         "INSERT INTO messages (account_id, message_id, created_at, door, mail_from, header_from,
              subject, internet_message_id, size_bytes, recipients, blob_hash, prefix, smtputf8,
-             eight_bit, sandbox, tags, metadata, stream, require_tls)
+             eight_bit, sandbox, tags, metadata, stream, require_tls, dsn_ret,
+             dsn_envid)
          SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16::json,
-             c17::json, c18, c19
+             c17::json, c18, c19, c20, c21
          FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[],
              $6::text[], $7::text[], $8::text[], $9::bigint[], $10::integer[], $11::bytea[],
              $12::bytea[], $13::boolean[], $14::boolean[], $15::boolean[], $16::text[],
-             $17::text[], $18::text[], $19::boolean[]) AS new (c1, c2, c3, c4, c5, c6, c7, c8, c9,
-             c10, c11, c12, c13, c14, c15, c16, c17, c18, c19)",
+             $17::text[], $18::text[], $19::boolean[], $20::text[], $21::text[])
+             AS new (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17,
+                 c18, c19, c20, c21)",
         &accounts,
         &ids,
         &times,
@@ -107,7 +114,9 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[&Prepared]) -> Resul
         &tags as &[&str],
         &metadata as &[&str],
         &streams as &[Option<&str>],
-        &require_tls as &[Option<bool>]
+        &require_tls as &[Option<bool>],
+        &ret as &[Option<&str>],
+        &envid as &[Option<&str>]
     )
     .execute(&mut *conn)
     .await?;

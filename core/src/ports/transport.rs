@@ -11,6 +11,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use posthouse_mail::dsn::{RcptDsn, Ret};
 
 pub use self::{
     login::{CertificateFault, ClientCertificate, Credentials, Login, Mechanism},
@@ -43,8 +44,10 @@ pub struct Job {
     /// What reports are to name the message by (RFC 3461 §4.4), for servers with DSN; letters and
     /// digits only.
     pub envelope_id: Option<Arc<str>>,
-    /// Forward-paths without angle brackets, all in one domain (or all for one smart host).
-    pub recipients: Vec<Arc<str>>,
+    /// How much of the message reports are to bring back, for servers with DSN.
+    pub ret: Ret,
+    /// All in one domain (or all for one smart host).
+    pub recipients: Vec<Recipient>,
     /// The message, with CRLF line ends, not dot-stuffed.
     pub message: Content,
     /// Attempts already made for these recipients; alternates the address family (C6).
@@ -55,6 +58,21 @@ pub struct Job {
     pub last_address: Option<IpAddr>,
     /// Messages after which a connection is not used again, if fewer than usual.
     pub per_connection: Option<usize>,
+}
+
+/// One recipient of a transaction.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    /// Forward-path without angle brackets.
+    pub address: Arc<str>,
+    /// What the sender wants to be told, for servers with DSN; none: he has not said.
+    pub dsn: Option<Arc<RcptDsn>>,
+}
+
+impl From<&str> for Recipient {
+    fn from(address: &str) -> Self {
+        Self { address: address.into(), dsn: None }
+    }
 }
 
 /// The octets of a message: header fields added by us, then the stored message.
@@ -264,7 +282,12 @@ impl TlsInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The next hop took responsibility.
-    Delivered(Reply),
+    Delivered {
+        /// What it said.
+        reply: Reply,
+        /// Also for the reports that the sender wants (RFC 3461 §5.2.1).
+        dsn: bool,
+    },
     /// Not now: try again later.
     Deferred(Reply),
     /// Never: 5xx.
@@ -275,7 +298,7 @@ impl Outcome {
     /// The reply behind the result.
     pub const fn reply(&self) -> &Reply {
         match self {
-            Self::Delivered(reply) | Self::Deferred(reply) | Self::Failed(reply) => reply,
+            Self::Delivered { reply, .. } | Self::Deferred(reply) | Self::Failed(reply) => reply,
         }
     }
 }

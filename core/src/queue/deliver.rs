@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
+use posthouse_mail::dsn::DsnKind;
 use time::OffsetDateTime;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,7 +25,7 @@ use crate::{
     error::Error,
     id::{Id, Message as MessageKind},
     platform::Platform,
-    ports::transport::{Job, Outcome, Peer, Reply, Report},
+    ports::transport::{Job, Outcome, Peer, Recipient, Reply, Report},
     sandbox, suppressions,
 };
 
@@ -267,7 +268,8 @@ async fn deliver_here(
         let result = local::deliver(platform, &entry, (&message, body)).await;
         let peer = Some(Peer { host: local::HOST.to_owned(), ..Peer::default() });
         let (message, duration) = (Some(Arc::clone(&message)), clock.elapsed());
-        done.push(Completed { entry, message, started_at, duration, peer, result });
+        let success = Some(DsnKind::Delivered);
+        done.push(Completed { entry, message, started_at, duration, peer, result, success });
     }
     done
 }
@@ -317,7 +319,8 @@ async fn attempt_by(
         hop,
         mail_from: bounces::sender(platform, &message, relays).await,
         envelope_id: Some(bounces::envelope_id(platform, &message)),
-        recipients: group.iter().map(|entry| Arc::clone(&entry.recipient)).collect(),
+        ret: message.ret(first.require_tls),
+        recipients: group.iter().map(recipient).collect(),
         message: message.content(body),
         attempt: first.attempts,
         require_tls: first.require_tls,
@@ -336,14 +339,23 @@ async fn attempt_by(
             started_at: started,
             duration,
             peer: peer.clone(),
+            // RFC 3461 §5.2.2: after that nobody reports a success any more.
+            success: match outcome {
+                Outcome::Delivered { dsn: false, .. } => Some(DsnKind::Relayed),
+                _ => None,
+            },
             result: match outcome {
-                Outcome::Delivered(reply) if relays => Verdict::Relayed(reply),
-                Outcome::Delivered(reply) => Verdict::Delivered(reply),
+                Outcome::Delivered { reply, .. } if relays => Verdict::Relayed(reply),
+                Outcome::Delivered { reply, .. } => Verdict::Delivered(reply),
                 Outcome::Deferred(reply) => Verdict::Deferred(reply),
                 Outcome::Failed(reply) => Verdict::Failed(reply),
             },
         })
         .collect()
+}
+
+fn recipient(entry: &Entry) -> Recipient {
+    Recipient { address: Arc::clone(&entry.recipient), dsn: entry.dsn.clone() }
 }
 
 fn verdict_of(unroutable: &Unroutable) -> Verdict {

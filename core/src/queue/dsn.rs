@@ -1,19 +1,17 @@
-//! Telling the sender: a report in the sender's Inbox, in the transaction of the result (C11).
+//! Telling the sender what he wants to be told (RFC 3461): a report in the sender's Inbox, in the
+//! transaction of the result (C11). It never leaves the server, so nobody signs it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use posthouse_mail::{
     address::Address,
-    dsn::{DsnInput, DsnKind, DsnRecipient, compose_failure},
+    dsn::{Diagnostic, DsnInput, DsnKind, DsnRecipient, Ret, Returned, compose},
     message::{MAX_HEADER, split_header},
 };
 use time::OffsetDateTime;
 
-use super::{
-    complete::{Decided, Report},
-    store::Message,
-};
+use super::{complete::Decided, local, store::Message};
 use crate::{
     cx::Tx,
     error::{Error, Result},
@@ -21,6 +19,9 @@ use crate::{
     mails::{self, NewMail, Origin},
     platform::Platform,
 };
+
+/// Most octets of a message that goes back as a whole.
+const MAX_RETURNED: u64 = 256 * 1024;
 
 /// Reports of one message.
 struct Group<'a> {
@@ -34,17 +35,13 @@ struct Group<'a> {
 pub(super) async fn deliver(tx: &mut Tx, platform: &Platform, decided: &[&Decided]) -> Result<()> {
     let mut groups = BTreeMap::<_, Group<'_>>::new();
     for one in decided {
-        let (Some(report), Some(message)) = (one.report, &one.message) else {
+        let (Some(kind), Some(message)) = (one.report, &one.message) else {
             continue;
         };
-        if message.mail_from.is_empty() {
+        if message.mail_from.is_empty() || !one.entry.wants(kind) {
             continue;
         }
-        let kind = match report {
-            Report::Failed => DsnKind::Failed,
-            Report::Delayed => DsnKind::Delayed,
-        };
-        let key = (message.account, message.id, report == Report::Failed);
+        let key = (message.account, message.id, kind);
         let group =
             groups.entry(key).or_insert_with(|| Group { message, kind, decided: Vec::new() });
         group.decided.push(one);
@@ -63,20 +60,24 @@ async fn report(platform: &Platform, group: &Group<'_>) -> Result<NewMail> {
     let hostname = &platform.config().hostname;
     let from = Address::parse(&format!("postmaster@{hostname}")).map_err(Error::internal)?;
     let to = Address::parse(&message.mail_from).map_err(Error::internal)?;
-    let beginning = beginning(message).await;
-    let header = split_header(&beginning).map_or(&[][..], |(header, _)| header);
+    let whole = whole(group).await;
+    let beginning = if whole.is_none() { beginning(message).await } else { Bytes::new() };
+    let returned = match &whole {
+        Some(octets) => Returned::Message { octets, utf8: message.smtputf8 },
+        None => Returned::Header(split_header(&beginning).map_or(&[], |(header, _)| header)),
+    };
     let recipients: Vec<DsnRecipient> =
         group.decided.iter().filter_map(|one| recipient(platform, one)).collect();
     let id = Id::<id::Message>::new(now).to_string();
-    let bytes = compose_failure(&DsnInput {
+    let bytes = compose(&DsnInput {
         kind: group.kind,
         reporting_mta: hostname,
         from: &from,
         to: &to,
         message_id: &format!("<{id}@{hostname}>"),
         original_message_id: Some(&message.internet_message_id),
-        envelope_id: None,
-        original_header: header,
+        envelope_id: message.dsn.envid.as_deref(),
+        returned,
         recipients: &recipients,
         arrival: message.created_at,
         now,
@@ -88,6 +89,22 @@ async fn report(platform: &Platform, group: &Group<'_>) -> Result<NewMail> {
     let mut mail = NewMail::new(Origin::Dsn, prefix, parsed, blob, now);
     mail.refers_to = Some(message.id);
     Ok(mail)
+}
+
+/// The original as it went out, when the sender wants it back and may have it: only after a failure
+/// (RFC 3461 §4.3), if it is not too large and does not require TLS (RFC 8689 §5).
+async fn whole(group: &Group<'_>) -> Option<Bytes> {
+    let message = group.message;
+    let full = |one: &&Decided| message.ret(one.entry.require_tls) == Ret::Full;
+    if group.kind != DsnKind::Failed || !group.decided.iter().all(full) {
+        return None;
+    }
+    let body = message.body.opened().filter(|body| body.len() <= MAX_RETURNED)?;
+    let read = body.behind(&message.prefix).bytes().await;
+    read.inspect_err(|error| {
+        tracing::warn!(message.id = %message.id, error = ?error, "a report goes without the message");
+    })
+    .ok()
 }
 
 /// As much of the original as a header is looked for in. Empty when it cannot be read: a report
@@ -104,30 +121,46 @@ async fn beginning(message: &Message) -> Bytes {
 
 fn recipient(platform: &Platform, one: &Decided) -> Option<DsnRecipient> {
     let reply = &one.reply;
-    let status = match (&reply.enhanced, one.retry) {
-        (Some(code), false) if code.starts_with('5') => code.clone(),
-        (Some(code), true) if code.starts_with('4') => code.clone(),
-        (_, true) => "4.0.0".to_owned(),
-        (_, false) if one.outcome == "deferred" => "5.4.7".to_owned(),
-        (_, false) => "5.0.0".to_owned(),
+    let class = match one.status {
+        "delivered" | "relayed" => '2',
+        "deferred" => '4',
+        _ => '5',
     };
-    let diagnostic = reply.code.map(|code| {
-        let enhanced = reply.enhanced.as_deref().unwrap_or("");
-        format!("{code} {enhanced} {}", reply.text.replace('\n', " ")).replace("  ", " ")
-    });
+    let status = match &reply.enhanced {
+        Some(code) if code.starts_with(class) => code.clone(),
+        // There will be no further attempt.
+        _ if class == '5' && one.outcome == "deferred" => "5.4.7".to_owned(),
+        _ => format!("{class}.0.0"),
+    };
+    let diagnostic = match reply.code {
+        Some(code) => {
+            let enhanced = reply.enhanced.as_deref().unwrap_or("");
+            let text = reply.text.replace('\n', " ");
+            Diagnostic::Smtp(format!("{code} {enhanced} {text}").replace("  ", " "))
+        }
+        None => Diagnostic::Own(reply.text.clone()),
+    };
+    // RFC 3464 §2.3.5: who has said so, and not whom we have asked in vain.
+    let spoke = one.peer.as_ref().filter(|_| reply.code.is_some());
+    let spoke = spoke.filter(|peer| peer.host != local::HOST);
     Some(DsnRecipient {
         address: Address::parse(&one.entry.recipient).ok()?,
-        original_recipient: None,
+        original_recipient: one.entry.orcpt().cloned(),
         status,
-        remote_mta: one.peer.as_ref().map(|peer| peer.host.clone()),
-        diagnostic: Some(diagnostic.unwrap_or_else(|| reply.text.clone())),
+        remote_mta: spoke.map(|peer| peer.host.clone()),
+        // What we say of our own mailboxes says nothing.
+        diagnostic: (one.report != Some(DsnKind::Delivered)).then_some(diagnostic),
         last_attempt: Some(one.started_at),
         will_retry_until: one.next_attempt_at.map(|next| give_up(platform, one, next)),
     })
 }
 
-/// When the last attempt will be (0.7): the truth, not a guess.
+/// When the last attempt will be, or the message expires (0.7): the truth, not a guess.
 fn give_up(platform: &Platform, one: &Decided, next: OffsetDateTime) -> OffsetDateTime {
     let schedule = &platform.config().delivery.retry_schedule;
-    schedule.iter().skip(usize::from(one.entry.attempts)).fold(next, |at, wait| at + *wait)
+    let last = schedule.iter().skip(usize::from(one.entry.attempts));
+    let last = last.fold(next, |at, wait| at + *wait);
+    let expires = i128::from(one.entry.expires).saturating_mul(1_000_000);
+    // What expires never is what no date can be made of.
+    OffsetDateTime::from_unix_timestamp_nanos(expires).map_or(last, |expires| last.min(expires))
 }

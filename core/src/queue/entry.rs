@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use posthouse_mail::dsn::{DsnKind, OriginalRecipient, RcptDsn};
 use time::OffsetDateTime;
 
 use super::store::Message;
@@ -42,6 +43,8 @@ pub(crate) struct Entry {
     pub transport: Option<Id<Transport>>,
     /// What is wanted of TLS.
     pub require_tls: RequireTls,
+    /// What the sender wants to be told; none: he has not said.
+    pub dsn: Option<Arc<RcptDsn>>,
     /// A rule holds it from the beginning; says why.
     pub held: Option<Arc<str>>,
     content: Option<Arc<Message>>,
@@ -69,6 +72,7 @@ impl Entry {
             at_home: false,
             transport: None,
             require_tls: RequireTls::Default,
+            dsn: None,
             held: None,
             content: None,
         }
@@ -89,10 +93,34 @@ impl Entry {
         self.content.take()
     }
 
+    /// Whether the sender wants this told.
+    pub(super) fn wants(&self, kind: DsnKind) -> bool {
+        let usual = RcptDsn::default();
+        self.dsn.as_deref().unwrap_or(&usual).wants(kind)
+    }
+
+    /// The original recipient as the sender has given it.
+    pub(super) fn orcpt(&self) -> Option<&OriginalRecipient> {
+        self.dsn.as_ref().and_then(|dsn| dsn.orcpt.as_ref())
+    }
+
+    /// NOTIFY as it is stored.
+    pub(super) fn notify_text(&self) -> Option<String> {
+        let notify = self.dsn.as_ref().and_then(|dsn| dsn.notify);
+        notify.map(|notify| notify.to_string())
+    }
+
     /// Domain of the recipient.
     pub(crate) fn domain(&self) -> &str {
         self.recipient.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
+}
+
+/// What is stored of the parameters of RCPT.
+pub(super) fn rcpt_dsn(notify: Option<&str>, orcpt: Option<String>) -> Option<Arc<RcptDsn>> {
+    let notify = notify.and_then(|text| text.parse().ok());
+    let orcpt = orcpt.map(OriginalRecipient::from_text);
+    (notify.is_some() || orcpt.is_some()).then(|| Arc::new(RcptDsn { notify, orcpt }))
 }
 
 /// Milliseconds since the epoch.

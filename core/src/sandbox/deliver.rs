@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use posthouse_mail::address::Address;
+use posthouse_mail::{address::Address, dsn::DsnKind};
 
 use super::{
     faults::{self, Mishap},
@@ -49,6 +49,7 @@ pub(crate) async fn deliver(
         duration: clock.elapsed(),
         peer: Some(Peer { host: HOST.to_owned(), ..Peer::default() }),
         result,
+        success: Some(DsnKind::Delivered),
     }
 }
 

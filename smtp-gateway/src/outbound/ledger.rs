@@ -23,7 +23,7 @@ impl Ledger {
             ledger.settle_rest(|| failed("5.1.7", "The sender address cannot be sent by SMTP"));
         }
         for (index, recipient) in job.recipients.iter().enumerate() {
-            if recipient.is_empty() || !is_wire_safe(recipient) {
+            if recipient.address.is_empty() || !is_wire_safe(&recipient.address) {
                 ledger.set(index, failed("5.1.3", "The address cannot be sent by SMTP"));
             }
         }
@@ -82,7 +82,7 @@ impl Ledger {
             self.settle_rest(|| failed("5.6.7", text));
         }
         for (index, recipient) in job.recipients.iter().enumerate() {
-            if !recipient.is_ascii() {
+            if !recipient.address.is_ascii() {
                 self.set(index, failed("5.6.7", text));
             }
         }

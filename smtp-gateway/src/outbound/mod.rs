@@ -238,7 +238,7 @@ impl Transport for Outbound {
 fn count(outcomes: &[Outcome]) {
     for outcome in outcomes {
         let result = match outcome {
-            Outcome::Delivered(_) => "delivered",
+            Outcome::Delivered { .. } => "delivered",
             Outcome::Deferred(_) => "deferred",
             Outcome::Failed(_) => "failed",
         };

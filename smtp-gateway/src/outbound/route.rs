@@ -91,6 +91,7 @@ mod tests {
         Job {
             hop: Arc::new(hop),
             envelope_id: None,
+            ret: posthouse_mail::dsn::Ret::Headers,
             mail_from: "".into(),
             recipients: vec![],
             message: Content { prefix, body, smtputf8: false, eight_bit: false },

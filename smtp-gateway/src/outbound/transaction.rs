@@ -5,7 +5,8 @@
 
 mod chunking;
 
-use posthouse_core::ports::transport::{Content, Host, Job, Outcome, RequireTls};
+use posthouse_core::ports::transport::{Content, Host, Job, Outcome, Recipient, Reply, RequireTls};
+use posthouse_mail::dsn::OriginalRecipient;
 
 use super::{
     capabilities::Extension,
@@ -165,15 +166,17 @@ impl Transaction<'_> {
         } else {
             String::new()
         };
-        let addresses = std::iter::once(&self.job.mail_from).chain(&self.job.recipients);
+        let recipients = self.job.recipients.iter().map(|recipient| &recipient.address);
+        let addresses = std::iter::once(&self.job.mail_from).chain(recipients);
         let non_ascii = *smtputf8 || addresses.into_iter().any(|address| !address.is_ascii());
         let utf8 = offered.offers(Extension::SmtpUtf8) && non_ascii;
         let wide = offered.offers(Extension::EightBitMime) && (*eight_bit || utf8);
         let body = if wide { " BODY=8BITMIME" } else { "" };
         let utf8 = if utf8 { " SMTPUTF8" } else { "" };
         let report = match &self.job.envelope_id {
-            // Reports need not bring the whole message back.
-            Some(id) if offered.offers(Extension::Dsn) => format!(" RET=HDRS ENVID={id}"),
+            Some(id) if offered.offers(Extension::Dsn) => {
+                format!(" RET={} ENVID={id}", self.job.ret.as_str())
+            }
             _ => String::new(),
         };
         // Only hosts that offer it have got here.
@@ -185,12 +188,12 @@ impl Transaction<'_> {
 
     fn queue_recipient(&mut self, index: usize) {
         if let Some(recipient) = self.job.recipients.get(index) {
-            let original = if self.connection.capabilities.offers(Extension::Dsn) {
-                original_recipient(recipient)
+            let parameters = if self.connection.capabilities.offers(Extension::Dsn) {
+                dsn_parameters(recipient)
             } else {
                 String::new()
             };
-            self.connection.queue(&["RCPT TO:<", recipient, ">", &original]);
+            self.connection.queue(&["RCPT TO:<", &recipient.address, ">", &parameters]);
         }
     }
 
@@ -331,10 +334,11 @@ impl Transaction<'_> {
         accepted: &[usize],
         response: Response,
     ) -> Result<(), Interrupted> {
-        let outcome: fn(_) -> Outcome = match response.code {
-            200..=299 if stage == Stage::EndOfData => Outcome::Delivered,
-            400..=499 => Outcome::Deferred,
-            500..=599 => Outcome::Failed,
+        let dsn = self.connection.capabilities.offers(Extension::Dsn);
+        let outcome: &dyn Fn(Reply) -> Outcome = match response.code {
+            200..=299 if stage == Stage::EndOfData => &|reply| Outcome::Delivered { reply, dsn },
+            400..=499 => &Outcome::Deferred,
+            500..=599 => &Outcome::Failed,
             _ => return Err(self.nonsense(stage, &response)),
         };
         let reply = response.into_reply();
@@ -350,24 +354,19 @@ impl Transaction<'_> {
     }
 }
 
-/// `ORCPT`, so that a report names the recipient whom we know, wherever the message was forwarded to
-/// (RFC 3461 §4.2). Left out for recipients that it could only name in UTF-8.
-fn original_recipient(recipient: &str) -> String {
-    if !recipient.is_ascii() {
-        return String::new();
-    }
-    let mut text = " ORCPT=rfc822;".to_owned();
-    for octet in recipient.bytes() {
-        match octet {
-            b'+' | b'=' | 0..=b' ' | 127.. => text.extend(['+', hex(octet >> 4), hex(octet & 15)]),
-            _ => text.push(char::from(octet)),
-        }
+/// `NOTIFY` as the sender has said it, and `ORCPT`, so that a report names the recipient whom we know,
+/// wherever the message was forwarded to: what the sender has given, or the recipient (RFC 3461
+/// §5.2.1). In ASCII, whatever the address (RFC 6533 §3).
+fn dsn_parameters(recipient: &Recipient) -> String {
+    let asked = recipient.dsn.as_deref();
+    let notify = asked.and_then(|asked| asked.notify);
+    let mut text = notify.map_or_else(String::new, |notify| format!(" NOTIFY={notify}"));
+    let given = asked.and_then(|asked| asked.orcpt.as_ref());
+    let own = || OriginalRecipient::of(&recipient.address).to_param();
+    if let Some(original) = given.map_or_else(own, OriginalRecipient::to_param) {
+        text.extend([" ORCPT=", &original]);
     }
     text
-}
-
-fn hex(nibble: u8) -> char {
-    char::from_digit(nibble.into(), 16).map_or('0', |digit| digit.to_ascii_uppercase())
 }
 
 /// Too many recipients (RFC 5321 §4.5.3.1.10): 452, or 552 from older servers, unless the enhanced
@@ -379,14 +378,27 @@ fn is_too_many(response: &Response) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use posthouse_mail::dsn::RcptDsn;
+
     use super::*;
 
     #[test]
-    fn original_recipients_are_xtext() {
-        assert_eq!(original_recipient("bob@b.example"), " ORCPT=rfc822;bob@b.example");
-        assert_eq!(original_recipient("b+c=d@b.example"), " ORCPT=rfc822;b+2Bc+3Dd@b.example");
-        assert_eq!(original_recipient("\"a b\"@b.example"), " ORCPT=rfc822;\"a+20b\"@b.example");
-        assert_eq!(original_recipient("é@b.example"), "");
+    fn what_the_sender_has_said_goes_on() {
+        let to = |address: &str, notify: &str, orcpt: &str| {
+            let notify = notify.parse().ok();
+            let orcpt = OriginalRecipient::from_param(orcpt).ok();
+            let dsn =
+                (notify.is_some() || orcpt.is_some()).then(|| Arc::new(RcptDsn { notify, orcpt }));
+            dsn_parameters(&Recipient { address: address.into(), dsn })
+        };
+        assert_eq!(to("b+c=d@b.example", "", ""), " ORCPT=rfc822;b+2Bc+3Dd@b.example");
+        assert_eq!(to("\"a b\"@b.example", "", ""), " ORCPT=rfc822;\"a+20b\"@b.example");
+        assert_eq!(to("é@b.example", "", ""), r" ORCPT=utf-8;\x{E9}@b.example");
+        assert_eq!(to("bob@b.example", "never", ""), " NOTIFY=NEVER ORCPT=rfc822;bob@b.example");
+        let both = to("bob@b.example", "DELAY,SUCCESS", "x-y;a+2Bb");
+        assert_eq!(both, " NOTIFY=SUCCESS,DELAY ORCPT=x-y;a+2Bb");
     }
 
     #[test]

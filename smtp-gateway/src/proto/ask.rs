@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Fault, ForwardPath, MailParams, Reply, ReversePath};
+use super::{Fault, ForwardPath, MailParams, RcptParams, Reply, ReversePath};
 use crate::sasl::{Mechanism, ScramSecret, Secret};
 
 /// What to do next.
@@ -62,6 +62,8 @@ pub enum Ask {
     Recipient {
         /// Forward-path.
         path: ForwardPath,
+        /// Parameters.
+        params: RcptParams,
     },
     /// Take this message for the accepted recipients. → `Done`, `Refused`.
     Message {

@@ -23,7 +23,7 @@ pub use command::{Arguments, Verb};
 pub use data::{DataReader, Fault};
 pub use hello::Hello;
 pub use lines::{LineFault, next_line};
-pub use params::{MailParams, Param};
+pub use params::{MailParams, Param, RcptParams};
 pub use path::{AddressLiteral, Domain, ForwardPath, Mailbox, PathError, ReversePath};
 pub use reply::Reply;
 pub use session::{Role, Session, Settings, View};

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use posthouse_mail::dsn::{MailDsn, RcptDsn};
+
 use super::Reply;
 
 /// What the parameters of MAIL say.
@@ -15,6 +17,15 @@ pub struct MailParams {
     pub smtputf8: bool,
     /// REQUIRETLS.
     pub requiretls: bool,
+    /// RET and ENVID.
+    pub dsn: MailDsn,
+}
+
+/// What the parameters of RCPT say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RcptParams {
+    /// NOTIFY and ORCPT.
+    pub dsn: RcptDsn,
 }
 
 /// One parameter.

@@ -1,8 +1,8 @@
 //! MAIL, RCPT, DATA and RSET, RFC 5321 §4.1.1.2 to §4.1.1.5.
 
 use super::{
-    Answer, Ask, Data, Fault, ForwardPath, MailParams, Mailbox, PathError, Reply, ReversePath,
-    Role, Session, Step,
+    Answer, Ask, Data, Fault, ForwardPath, MailParams, Mailbox, PathError, RcptParams, Reply,
+    ReversePath, Role, Session, Step,
     command::Arguments,
     extensions,
     params::{self, Param},
@@ -70,8 +70,8 @@ pub(super) fn rcpt(session: &mut Session, arguments: Arguments<'_>) -> Step {
     let State::Transaction(transaction) = session.state() else {
         return Step::Reply(Reply::out_of_sequence("MAIL must come first"));
     };
-    let path = match parse_rcpt(session, transaction, arguments.text) {
-        Ok(path) => path,
+    let (path, params) = match parse_rcpt(session, transaction, arguments.text) {
+        Ok(parsed) => parsed,
         Err(reply) => return Step::Reply(reply),
     };
     let one_only = transaction.null_sender && session.settings().role == Role::Mx;
@@ -81,7 +81,7 @@ pub(super) fn rcpt(session: &mut Session, arguments: Arguments<'_>) -> Step {
     }
     match session.take_state() {
         State::Transaction(transaction) => {
-            session.ask(Question::Recipient(transaction), Ask::Recipient { path })
+            session.ask(Question::Recipient(transaction), Ask::Recipient { path, params })
         }
         other => {
             session.set_state(other);
@@ -94,20 +94,27 @@ fn parse_rcpt(
     session: &Session,
     transaction: &Transaction,
     text: &str,
-) -> Result<ForwardPath, Reply> {
+) -> Result<(ForwardPath, RcptParams), Reply> {
     let text = argument(text, "TO:")?;
     let (path, rest) = path::forward_path(text).map_err(|error| bad_path(error, "5.1.3"))?;
+    let mut params = RcptParams::default();
     for param in params::parse(rest)? {
-        let view = session.view();
-        extensions::ALL
-            .iter()
-            .find_map(|extension| extension.rcpt_param(param, &view))
-            .unwrap_or_else(|| Err(params::unknown()))?;
+        rcpt_param(session, param, &mut params)?;
     }
     if let ForwardPath::Mailbox(mailbox) = &path {
         needs_utf8(mailbox, &transaction.params)?;
     }
-    Ok(path)
+    Ok((path, params))
+}
+
+fn rcpt_param(session: &Session, param: Param<'_>, out: &mut RcptParams) -> Result<(), Reply> {
+    if !session.hello().esmtp {
+        return Err(params::unknown());
+    }
+    let view = session.view();
+    let taken =
+        extensions::ALL.iter().find_map(|extension| extension.rcpt_param(param, &view, out));
+    taken.unwrap_or_else(|| Err(params::unknown()))
 }
 
 /// What follows `FROM:` or `TO:`; a space after the colon is let pass (A7).

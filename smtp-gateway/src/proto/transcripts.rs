@@ -187,7 +187,7 @@ fn answer(ask: Ask) -> Answer {
             !matches!(&path, ReversePath::Mailbox(mailbox) if domain(mailbox) == "nullmx.test"),
             Reply::new(550, "5.7.27", "The sender's domain does not take mail"),
         ),
-        Ask::Recipient { path } => refuse(
+        Ask::Recipient { path, .. } => refuse(
             match &path {
                 ForwardPath::Postmaster => true,
                 ForwardPath::Mailbox(mailbox) => {

@@ -3,6 +3,7 @@
 mod dane;
 mod departure;
 mod dnssec;
+mod dsn;
 mod failures;
 mod first_attempt;
 mod here;

@@ -8,6 +8,7 @@ mod chunking;
 mod connections;
 mod dane;
 mod delivery;
+mod dsn;
 mod origin;
 mod refusals;
 mod require_tls;
@@ -20,10 +21,11 @@ use bytes::Bytes;
 use posthouse_core::{
     mta_sts::Sts,
     ports::transport::{
-        Content, Hop, Host, Job, Login, Origin, Outcome, Report, RequireTls, Security, Tls,
-        Transport as _,
+        Content, Hop, Host, Job, Login, Origin, Outcome, Recipient, Report, RequireTls, Security,
+        Tls, Transport as _,
     },
 };
+use posthouse_mail::dsn::Ret;
 use posthouse_smtp_gateway::outbound::{Outbound, OutboundConfig};
 use posthouse_tests::sink::Sink;
 use rustls::RootCertStore;
@@ -70,7 +72,8 @@ fn job_to(hosts: Vec<Host>, port: u16, recipients: &[&str]) -> Job {
         }),
         mail_from: "from@a.example".into(),
         envelope_id: None,
-        recipients: recipients.iter().map(|address| Arc::from(*address)).collect(),
+        ret: Ret::Headers,
+        recipients: recipients.iter().map(|address| Recipient::from(*address)).collect(),
         message: content(MESSAGE),
         attempt: 0,
         require_tls: RequireTls::Default,
@@ -110,7 +113,7 @@ async fn deliver(job: Job) -> Report {
 fn results(report: &Report) -> Vec<String> {
     let show = |outcome: &Outcome| {
         let sign = match outcome {
-            Outcome::Delivered(_) => '+',
+            Outcome::Delivered { .. } => '+',
             Outcome::Deferred(_) => '~',
             Outcome::Failed(_) => '-',
         };

@@ -7,7 +7,7 @@ use base64::{
 };
 use posthouse_core::{
     FieldError, Id, id,
-    messages::{Content, NewMessage, Options, Protocol, ReversePath, Unsubscribe},
+    messages::{Content, Dsn, NewMessage, Options, Protocol, ReversePath, Unsubscribe},
     templates::{TemplateUse, Which},
     uploads::{Attached, Place},
 };
@@ -83,6 +83,7 @@ pub(super) fn convert(input: input::NewMessage, files: Vec<File>) -> Converted {
         on_suppressed: input.on_suppressed.map(Into::into).unwrap_or_default(),
         unsubscribe: input.unsubscribe.map(|Object(wish)| Unsubscribe { topic: wish.topic }),
         protocol: Protocol::Http,
+        dsn: Dsn::default(),
     };
     let content = Content::Composed(Box::new(draft));
     let template = faults.template(input.template, &given);

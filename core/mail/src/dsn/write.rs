@@ -1,10 +1,12 @@
 //! Writing the three parts of a report, RFC 3464 §2 and RFC 6533 §3.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::digest;
 use time::OffsetDateTime;
 
 use super::{
-    DsnInput, DsnKind, DsnRecipient,
+    Diagnostic, DsnInput, DsnKind, DsnRecipient, OriginalRecipient, Returned,
     text::{clean, is_status},
 };
 use crate::{
@@ -19,25 +21,38 @@ const MAX_RETURNED_HEADER: usize = 64 * 1024;
 
 /// The whole report as a message with CRLF line ends, to be delivered with an empty envelope sender.
 ///
-/// Whether it is about a failure or a delay is in `input.kind`.
-pub fn compose_failure(input: &DsnInput<'_>) -> Vec<u8> {
-    let header = returned_header(input.original_header);
-    let utf8 = !header.is_ascii()
-        || !input.to.is_ascii()
-        || input.recipients.iter().any(|recipient| !recipient.address.is_ascii());
+/// What it tells of the recipients is in `input.kind`.
+pub fn compose(input: &DsnInput<'_>) -> Vec<u8> {
+    let (returned, is_message, is_wide) = match input.returned {
+        Returned::Header(header) => {
+            let header = returned_header(header);
+            let is_wide = !header.is_ascii();
+            (Cow::Owned(header), false, is_wide)
+        }
+        Returned::Message { octets, utf8 } => (Cow::Borrowed(octets), true, utf8),
+    };
+    let utf8 = is_wide || !input.to.is_ascii() || input.recipients.iter().any(needs_utf8);
     let boundary = boundary(input);
-    let mut out = Vec::with_capacity(4096 + header.len());
+    let mut out = Vec::with_capacity(4096 + returned.len());
     write_header(&mut out, input, &boundary);
-    let (status, returned) = if utf8 {
-        ("message/global-delivery-status", "message/global-headers")
-    } else {
-        ("message/delivery-status", "text/rfc822-headers")
+    let status = if utf8 { "message/global-delivery-status" } else { "message/delivery-status" };
+    let original = match (is_message, utf8) {
+        (true, false) => "message/rfc822",
+        (true, true) => "message/global",
+        (false, false) => "text/rfc822-headers",
+        (false, true) => "message/global-headers",
     };
     part(&mut out, &boundary, "text/plain; charset=utf-8", &human_text(input, utf8));
     part(&mut out, &boundary, status, &machine_text(input, utf8));
-    part(&mut out, &boundary, returned, &header);
+    part(&mut out, &boundary, original, &returned);
     out.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
     out
+}
+
+/// RFC 6533 §3 and §4.
+fn needs_utf8(recipient: &DsnRecipient) -> bool {
+    let original = recipient.original_recipient.as_ref().map_or("", OriginalRecipient::as_str);
+    !recipient.address.is_ascii() || !original.is_ascii()
 }
 
 /// The hash is of this report alone, so that no returned header can hold it.
@@ -54,6 +69,8 @@ fn write_header(out: &mut Vec<u8>, input: &DsnInput<'_>, boundary: &str) {
     let subject = match input.kind {
         DsnKind::Failed => "Your message could not be delivered",
         DsnKind::Delayed => "Your message is delayed",
+        DsnKind::Delivered => "Your message was delivered",
+        DsnKind::Relayed => "Your message was passed on",
     };
     fold::unstructured(out, "Subject", subject);
     fold::custom(out, "Date", &date::format(input.now));
@@ -97,13 +114,19 @@ fn human_text(input: &DsnInput<'_>, utf8: bool) -> Vec<u8> {
             "Your message could not be delivered yet to the recipients below.\r\n\
              You need not send it again: it will be tried further.\r\n"
         }
+        DsnKind::Delivered => "Your message was delivered to the recipients below.\r\n",
+        DsnKind::Relayed => {
+            "Your message was passed on to the mail servers of the recipients below.\r\n\
+             They do not report when it is delivered.\r\n"
+        }
     });
     for recipient in input.recipients {
         text.extend(["\r\n", &recipient.address.to_string(), "\r\n"]);
         if let Some(diagnostic) = &recipient.diagnostic {
             let server = recipient.remote_mta.as_deref().map(|name| clean(name, utf8));
             let server = server.unwrap_or_else(|| "the mail system".to_owned());
-            text.push_str(&wrap(&format!("{server} said: {}", clean(diagnostic, utf8))));
+            let (Diagnostic::Smtp(said) | Diagnostic::Own(said)) = diagnostic;
+            text.push_str(&wrap(&format!("{server} said: {}", clean(said, utf8))));
         }
         if let Some(until) = recipient.will_retry_until {
             text.extend(["    It will be tried until ", &date::format(until), ".\r\n"]);
@@ -134,7 +157,7 @@ fn wrap(text: &str) -> String {
 fn machine_text(input: &DsnInput<'_>, utf8: bool) -> Vec<u8> {
     let mut out = Vec::new();
     if let Some(id) = input.envelope_id {
-        status_field(&mut out, "Original-Envelope-Id", &clean(id, false));
+        exact_field(&mut out, "Original-Envelope-Id", id);
     }
     status_field(&mut out, "Reporting-MTA", &format!("dns; {}", clean(input.reporting_mta, utf8)));
     date_field(&mut out, "Arrival-Date", Some(input.arrival));
@@ -148,13 +171,15 @@ fn machine_text(input: &DsnInput<'_>, utf8: bool) -> Vec<u8> {
 /// RFC 3464 §2.3.
 fn recipient_block(out: &mut Vec<u8>, kind: DsnKind, recipient: &DsnRecipient, utf8: bool) {
     if let Some(original) = &recipient.original_recipient {
-        status_field(out, "Original-Recipient", &clean(original, utf8));
+        status_field(out, "Original-Recipient", &clean(original.as_str(), utf8));
     }
     let address_type = if recipient.address.is_ascii() { "rfc822" } else { "utf-8" };
     status_field(out, "Final-Recipient", &format!("{address_type}; {}", recipient.address));
     let (action, fallback) = match kind {
         DsnKind::Failed => ("failed", "5.0.0"),
         DsnKind::Delayed => ("delayed", "4.0.0"),
+        DsnKind::Delivered => ("delivered", "2.0.0"),
+        DsnKind::Relayed => ("relayed", "2.0.0"),
     };
     status_field(out, "Action", action);
     let status = recipient.status.as_str();
@@ -163,7 +188,11 @@ fn recipient_block(out: &mut Vec<u8>, kind: DsnKind, recipient: &DsnRecipient, u
         status_field(out, "Remote-MTA", &format!("dns; {}", clean(name, utf8)));
     }
     if let Some(diagnostic) = &recipient.diagnostic {
-        status_field(out, "Diagnostic-Code", &format!("smtp; {}", clean(diagnostic, utf8)));
+        let (kind, said) = match diagnostic {
+            Diagnostic::Smtp(said) => ("smtp", said),
+            Diagnostic::Own(said) => ("X-Posthouse", said),
+        };
+        status_field(out, "Diagnostic-Code", &format!("{kind}; {}", clean(said, utf8)));
     }
     date_field(out, "Last-Attempt-Date", recipient.last_attempt);
     if kind == DsnKind::Delayed {
@@ -175,6 +204,14 @@ fn date_field(out: &mut Vec<u8>, name: &str, at: Option<OffsetDateTime>) {
     if let Some(at) = at {
         status_field(out, name, &date::format(at));
     }
+}
+
+/// A field with a short value that has to come back as it was (RFC 3464 §2.2.1): on one line, with
+/// all its spaces.
+fn exact_field(out: &mut Vec<u8>, name: &str, value: &str) {
+    let printable = value.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' });
+    let value: String = printable.take(fold::MAX_RUN).collect();
+    out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
 }
 
 /// A field of the status part: folded like a header field, but never in encoded-words.

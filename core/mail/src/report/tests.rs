@@ -109,7 +109,7 @@ fn a_dsn_that_breaks_rules() {
 
 #[test]
 fn our_own_dsn_reads_back() {
-    let own = crate::dsn::compose_failure(&crate::dsn::DsnInput {
+    let own = crate::dsn::compose(&crate::dsn::DsnInput {
         kind: crate::dsn::DsnKind::Delayed,
         reporting_mta: "mx.example.org",
         from: &Address::parse("postmaster@example.org").unwrap(),
@@ -117,13 +117,15 @@ fn our_own_dsn_reads_back() {
         message_id: "<dsn@example.org>",
         original_message_id: Some("<orig@example.test>"),
         envelope_id: Some("env"),
-        original_header: b"Message-ID: <orig@example.test>\r\nTo: bob@remote.test\r\n",
+        returned: crate::dsn::Returned::Header(
+            b"Message-ID: <orig@example.test>\r\nTo: bob@remote.test\r\n",
+        ),
         recipients: &[crate::dsn::DsnRecipient {
             address: Address::parse("bob@remote.test").unwrap(),
             original_recipient: None,
             status: "4.4.1".into(),
             remote_mta: None,
-            diagnostic: Some("451 4.4.1 later".into()),
+            diagnostic: Some(crate::dsn::Diagnostic::Smtp("451 4.4.1 later".into())),
             last_attempt: None,
             will_retry_until: None,
         }],

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use posthouse_mail::dsn::DsnKind;
 use time::OffsetDateTime;
 
 use super::{Completed, Result};
@@ -28,8 +29,8 @@ pub(crate) struct Decided {
     /// There will be another attempt.
     pub retry: bool,
     pub next_attempt_at: Option<OffsetDateTime>,
-    /// The sender is told that it failed, or that it takes longer.
-    pub report: Option<Report>,
+    /// What the sender is told, if he wants that.
+    pub report: Option<DsnKind>,
     pub completed_at: OffsetDateTime,
     /// The row belongs to another node by now, or was taken away: nothing is written.
     pub lost: bool,
@@ -38,20 +39,13 @@ pub(crate) struct Decided {
     pub complained_at: Option<OffsetDateTime>,
 }
 
-/// What the sender is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Report {
-    Failed,
-    Delayed,
-}
-
 /// Decides about each result.
 pub(super) fn decide(platform: &Platform, batch: Vec<Completed>) -> Vec<Decided> {
     batch.into_iter().map(|completed| decide_one(platform, completed)).collect()
 }
 
 fn decide_one(platform: &Platform, completed: Completed) -> Decided {
-    let Completed { mut entry, message, started_at, duration, peer, result } = completed;
+    let Completed { mut entry, message, started_at, duration, peer, result, success } = completed;
     let now = platform.now();
     entry.attempts = entry.attempts.saturating_add(1);
     entry.suppressed = None;
@@ -61,15 +55,15 @@ fn decide_one(platform: &Platform, completed: Completed) -> Decided {
     let next = wait.map(|wait| now + spread(*wait));
     let reply = result.reply().clone();
     let (outcome, status, report) = match (&result, next) {
-        (Result::Delivered(_), _) => ("delivered", "delivered", None),
-        (Result::Relayed(_), _) => ("delivered", "relayed", None),
-        (Result::Failed(_), _) => ("failed", "failed", Some(Report::Failed)),
-        (Result::Suppressed(_), _) => ("suppressed", "suppressed", Some(Report::Failed)),
-        (Result::Expired(_), _) => ("expired", "expired", Some(Report::Failed)),
-        (Result::Deferred(_), None) => ("deferred", "failed", Some(Report::Failed)),
+        (Result::Delivered(_), _) => ("delivered", "delivered", success),
+        (Result::Relayed(_), _) => ("delivered", "relayed", success),
+        (Result::Failed(_), _) => ("failed", "failed", Some(DsnKind::Failed)),
+        (Result::Suppressed(_), _) => ("suppressed", "suppressed", Some(DsnKind::Failed)),
+        (Result::Expired(_), _) => ("expired", "expired", Some(DsnKind::Failed)),
+        (Result::Deferred(_), None) => ("deferred", "failed", Some(DsnKind::Failed)),
         (Result::Deferred(_), Some(_)) => {
             let delayed = entry.attempts == delivery.delay_notice_after;
-            ("deferred", "deferred", delayed.then_some(Report::Delayed))
+            ("deferred", "deferred", delayed.then_some(DsnKind::Delayed))
         }
     };
     let retry = status == "deferred";
@@ -105,7 +99,7 @@ impl Decided {
     pub(in crate::queue) fn ended(
         (entry, message): (Entry, Option<Arc<Message>>),
         status: &'static str,
-        (reply, report): (Reply, Option<Report>),
+        (reply, report): (Reply, Option<DsnKind>),
         now: OffsetDateTime,
     ) -> Self {
         Self {

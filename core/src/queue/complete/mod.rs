@@ -12,10 +12,11 @@ use std::{
 };
 
 use ::time::OffsetDateTime;
+use posthouse_mail::dsn::DsnKind;
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use decide::{Decided, Report};
+pub(crate) use decide::Decided;
 
 use super::{Entry, dsn, store::Message};
 use crate::{
@@ -67,17 +68,21 @@ pub(crate) struct Completed {
     pub duration: Duration,
     pub peer: Option<Peer>,
     pub result: Result,
+    /// What is reported of a success, if the sender wants that: that it is in the mailbox, or that
+    /// nobody else will tell. None: the other server reports (RFC 3461 §5.2.1).
+    pub success: Option<DsnKind>,
 }
 
 impl Completed {
-    /// An attempt that needed no other server.
+    /// An attempt that came to no other server, and did not succeed.
     pub(crate) const fn local(
         entry: Entry,
         message: Option<Arc<Message>>,
         started_at: OffsetDateTime,
         result: Result,
     ) -> Self {
-        Self { entry, message, started_at, duration: Duration::ZERO, peer: None, result }
+        let duration = Duration::ZERO;
+        Self { entry, message, started_at, duration, peer: None, result, success: None }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use posthouse_mail::dsn::OriginalRecipient;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -165,11 +166,15 @@ pub(super) async fn insert_deliveries(conn: &mut PgConnection, rows: &[&Decided]
         rows.iter().map(|one| one.complained_at).collect();
     let require_tls: Vec<Option<bool>> =
         rows.iter().map(|one| one.entry.require_tls.into()).collect();
+    let notify: Vec<Option<String>> = rows.iter().map(|one| one.entry.notify_text()).collect();
+    let orcpt = rows.iter().map(|one| one.entry.orcpt().map(OriginalRecipient::as_str));
+    let orcpt: Vec<Option<&str>> = orcpt.collect();
     sqlx::query!(
         "INSERT INTO deliveries (account_id, delivery_id, recipient, status, attempts, completed_at,
-             bounced_at, complained_at, require_tls)
+             bounced_at, complained_at, require_tls, dsn_notify, dsn_orcpt)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::smallint[],
-             $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::boolean[])
+             $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::boolean[], $10::text[],
+             $11::text[])
          ON CONFLICT DO NOTHING",
         &accounts(&rows),
         &ids(&rows),
@@ -179,7 +184,9 @@ pub(super) async fn insert_deliveries(conn: &mut PgConnection, rows: &[&Decided]
         &times,
         &bounced as &[Option<OffsetDateTime>],
         &complained as &[Option<OffsetDateTime>],
-        &require_tls as &[Option<bool>]
+        &require_tls as &[Option<bool>],
+        &notify as &[Option<String>],
+        &orcpt as &[Option<&str>]
     )
     .execute(conn)
     .await?;

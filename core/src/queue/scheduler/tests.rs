@@ -76,6 +76,7 @@ fn message(octets: usize) -> Arc<Message> {
         body: bytes::Bytes::from(vec![0; octets]).into(),
         smtputf8: false,
         eight_bit: false,
+        dsn: posthouse_mail::dsn::MailDsn::default(),
         held: std::sync::OnceLock::new(),
     })
 }

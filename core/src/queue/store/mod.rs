@@ -6,21 +6,26 @@ mod views;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use posthouse_mail::dsn::{MailDsn, OriginalRecipient, Ret};
 use serde_json::value::RawValue;
 use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub(crate) use views::{deliveries_of, find_delivery, list_deliveries};
+pub(crate) use views::{deliveries_of, dsn_of, find_delivery, list_deliveries};
 
-use super::{Entry, entry::Held, millis};
+use super::{
+    Entry,
+    entry::{Held, rcpt_dsn},
+    millis,
+};
 use crate::{
     blobs::{self, Body, Stored},
     error::Result,
     id::{self, Account, Id},
     messages::writer::Prepared,
     platform::Platform,
-    ports::transport::Content,
+    ports::transport::{Content, RequireTls},
 };
 
 /// A message as the delivery needs it.
@@ -39,6 +44,8 @@ pub(crate) struct Message {
     pub body: Stored,
     pub smtputf8: bool,
     pub eight_bit: bool,
+    /// What the sender wants of reports.
+    pub dsn: MailDsn,
     /// Counts the body as long as that is in memory from before the first attempt.
     pub held: OnceLock<Held>,
 }
@@ -48,6 +55,13 @@ impl Message {
     pub(super) fn content(&self, body: Body) -> Content {
         let (prefix, smtputf8, eight_bit) = (self.prefix.clone(), self.smtputf8, self.eight_bit);
         Content { prefix, body, smtputf8, eight_bit }
+    }
+
+    /// How much of it a report of a failure brings back. With REQUIRETLS never more than the header,
+    /// whatever the sender has said (RFC 8689 §5).
+    pub(super) fn ret(&self, require_tls: RequireTls) -> Ret {
+        let ret = self.dsn.ret.unwrap_or_default();
+        if require_tls == RequireTls::Yes { Ret::Headers } else { ret }
     }
 }
 
@@ -74,17 +88,21 @@ pub(crate) async fn insert(
             columns.sandbox.push(row.message.sandbox);
             columns.topics.push(entry.topic.as_deref());
             columns.require_tls.push(entry.require_tls.into());
+            columns.notify.push(entry.notify_text());
+            columns.orcpt.push(entry.orcpt().map(OriginalRecipient::as_str));
         }
     }
     let done = sqlx::query!(
         "INSERT INTO queue (shard, delivery_id, account_id, recipient, status, next_attempt_at,
-             expires_at, sandbox, topic, require_tls)
+             expires_at, sandbox, topic, require_tls, dsn_notify, dsn_orcpt)
          SELECT new.shard, new.id, new.account, new.recipient, new.status,
-             to_timestamp(new.due / 1000.0), new.expires, new.sandbox, new.topic, new.tls
+             to_timestamp(new.due / 1000.0), new.expires, new.sandbox, new.topic, new.tls,
+             new.notify, new.orcpt
          FROM unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::uuid[], $5::text[], $6::text[],
-             $7::bigint[], $8::timestamptz[], $9::boolean[], $10::text[], $12::boolean[])
+             $7::bigint[], $8::timestamptz[], $9::boolean[], $10::text[], $12::boolean[],
+             $13::text[], $14::text[])
              AS new (shard, epoch, id, account, recipient, status, due, expires, sandbox, topic,
-                 tls)
+                 tls, notify, orcpt)
          JOIN queue_shards AS s
              ON s.shard = new.shard AND s.epoch = new.epoch AND s.owner = $11",
         &columns.shards,
@@ -98,7 +116,9 @@ pub(crate) async fn insert(
         &columns.sandbox,
         &columns.topics as &[Option<&str>],
         node,
-        &columns.require_tls as &[Option<bool>]
+        &columns.require_tls as &[Option<bool>],
+        &columns.notify as &[Option<String>],
+        &columns.orcpt as &[Option<&str>]
     )
     .execute(conn)
     .await?;
@@ -118,6 +138,8 @@ struct NewRows<'a> {
     sandbox: Vec<bool>,
     topics: Vec<Option<&'a str>>,
     require_tls: Vec<Option<bool>>,
+    notify: Vec<Option<String>>,
+    orcpt: Vec<Option<&'a str>>,
 }
 
 /// A row of the queue.
@@ -133,6 +155,8 @@ struct EntryRow {
     topic: Option<String>,
     transport_id: Option<Uuid>,
     require_tls: Option<bool>,
+    dsn_notify: Option<String>,
+    dsn_orcpt: Option<String>,
 }
 
 impl From<EntryRow> for Entry {
@@ -146,6 +170,7 @@ impl From<EntryRow> for Entry {
         entry.topic = row.topic.map(Into::into);
         entry.transport = row.transport_id.map(Id::from);
         entry.require_tls = row.require_tls.into();
+        entry.dsn = rcpt_dsn(row.dsn_notify.as_deref(), row.dsn_orcpt);
         entry
     }
 }
@@ -159,7 +184,7 @@ pub(super) async fn load_shard(
     let rows = sqlx::query_as!(
         EntryRow,
         "SELECT delivery_id, account_id, recipient, attempts, next_attempt_at, expires_at,
-             last_address, sandbox, topic, transport_id, require_tls
+             last_address, sandbox, topic, transport_id, require_tls, dsn_notify, dsn_orcpt
          FROM queue WHERE shard = $1 AND delivery_id > $2 AND status <> 'on_hold'
          ORDER BY delivery_id LIMIT $3",
         shard,
@@ -182,7 +207,7 @@ pub(super) async fn load_some(
         EntryRow,
         "SELECT q.delivery_id, q.account_id, q.recipient, q.attempts, q.next_attempt_at,
              q.expires_at, q.last_address, q.sandbox, q.topic, q.transport_id,
-             q.require_tls
+             q.require_tls, q.dsn_notify, q.dsn_orcpt
          FROM unnest($1::smallint[], $2::uuid[]) AS asked (shard, id)
          JOIN queue AS q ON q.shard = asked.shard AND q.delivery_id = asked.id
          WHERE q.status <> 'on_hold'
@@ -195,6 +220,11 @@ pub(super) async fn load_some(
     Ok(rows.into_iter().map(Entry::from).collect())
 }
 
+/// What is stored of the parameters of MAIL.
+pub(crate) fn mail_dsn(ret: Option<&str>, envid: Option<String>) -> MailDsn {
+    MailDsn { ret: ret.and_then(|text| text.parse().ok()), envid }
+}
+
 /// Messages without their content: for events.
 pub(super) async fn load_heads(
     conn: &mut PgConnection,
@@ -205,7 +235,8 @@ pub(super) async fn load_heads(
     let rows = sqlx::query!(
         r#"SELECT m.account_id, m.message_id, m.mail_from, m.subject, m.internet_message_id,
              m.created_at, m.sandbox, m.tags AS "tags: Json<Box<RawValue>>",
-             m.metadata AS "metadata: Json<Box<RawValue>>", m.prefix, m.smtputf8, m.eight_bit
+             m.metadata AS "metadata: Json<Box<RawValue>>", m.prefix, m.smtputf8, m.eight_bit,
+             m.dsn_ret, m.dsn_envid
          FROM unnest($1::uuid[], $2::uuid[]) AS wanted (account_id, message_id)
          JOIN messages AS m USING (account_id, message_id)"#,
         &accounts,
@@ -227,6 +258,7 @@ pub(super) async fn load_heads(
         body: Stored::from(Bytes::new()),
         smtputf8: row.smtputf8,
         eight_bit: row.eight_bit,
+        dsn: mail_dsn(row.dsn_ret.as_deref(), row.dsn_envid),
         held: OnceLock::new(),
     });
     Ok(messages.collect())
@@ -245,7 +277,7 @@ pub(super) async fn load_messages(
         r#"SELECT m.account_id, m.message_id, m.mail_from, m.subject, m.internet_message_id,
              m.created_at, m.sandbox, m.tags AS "tags: Json<Box<RawValue>>",
              m.metadata AS "metadata: Json<Box<RawValue>>", m.prefix, m.smtputf8, m.eight_bit,
-             b.hash, b.size_bytes, b.compression, b.data, b.object
+             m.dsn_ret, m.dsn_envid, b.hash, b.size_bytes, b.compression, b.data, b.object
          FROM unnest($1::uuid[], $2::uuid[]) AS wanted (account_id, message_id)
          JOIN messages AS m USING (account_id, message_id)
          JOIN blobs AS b ON b.account_id = m.account_id AND b.hash = m.blob_hash"#,
@@ -280,6 +312,7 @@ pub(super) async fn load_messages(
             body,
             smtputf8: row.smtputf8,
             eight_bit: row.eight_bit,
+            dsn: mail_dsn(row.dsn_ret.as_deref(), row.dsn_envid),
             held: OnceLock::new(),
         }));
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use posthouse_mail::address::Address;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -9,9 +10,9 @@ use uuid::Uuid;
 use crate::{
     error::Result,
     id::{self, Account, Delivery, Id},
-    messages::{AttemptView, DeliveryView},
+    messages::{AttemptView, DeliveryView, Dsn},
     page::{Keyset, fetch_page},
-    queue::DeliveryFilter,
+    queue::{DeliveryFilter, entry::rcpt_dsn},
 };
 
 /// A delivery, waiting or ended.
@@ -54,6 +55,45 @@ pub(crate) async fn deliveries_of(
 ) -> Result<Vec<DeliveryView>> {
     let (first, last) = message.deliveries().into_inner();
     in_range(conn, account, (i16::from(message.shard()), first, last)).await
+}
+
+/// What the sender of a message has said about reports.
+pub(crate) async fn dsn_of(
+    conn: &mut PgConnection,
+    account: Id<Account>,
+    message: Id<id::Message>,
+) -> Result<Dsn> {
+    let (first, last) = message.deliveries().into_inner();
+    let head = sqlx::query!(
+        "SELECT dsn_ret, dsn_envid FROM messages WHERE account_id = $1 AND message_id = $2",
+        account.uuid(),
+        message.uuid()
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let rows = sqlx::query!(
+        r#"SELECT recipient AS "recipient!", dsn_notify, dsn_orcpt
+         FROM queue WHERE shard = $2 AND delivery_id BETWEEN $3 AND $4 AND account_id = $1
+         UNION ALL
+         SELECT recipient, dsn_notify, dsn_orcpt
+         FROM deliveries WHERE account_id = $1 AND delivery_id BETWEEN $3 AND $4"#,
+        account.uuid(),
+        i16::from(message.shard()),
+        first,
+        last
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut dsn = Dsn::default();
+    if let Some(head) = head {
+        dsn.message = super::mail_dsn(head.dsn_ret.as_deref(), head.dsn_envid);
+    }
+    for row in rows {
+        let params = rcpt_dsn(row.dsn_notify.as_deref(), row.dsn_orcpt);
+        let address = Address::parse(&row.recipient).ok();
+        dsn.recipients.extend(address.zip(params).map(|(to, params)| (to, (*params).clone())));
+    }
+    Ok(dsn)
 }
 
 /// One delivery, waiting or ended, with its attempts.

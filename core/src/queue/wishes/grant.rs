@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use posthouse_mail::dsn::DsnKind;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -25,7 +26,8 @@ use crate::{
     ports::transport::Reply,
     queue::{
         Entry,
-        complete::{self, Decided, Report},
+        complete::{self, Decided},
+        entry::rcpt_dsn,
         news, pauses,
         store::{self as queue_store, Message},
     },
@@ -329,9 +331,10 @@ fn end(row: &Locked, message: Option<Arc<Message>>, now: OffsetDateTime) -> Deci
     entry.attempts = u16::try_from(row.attempts).unwrap_or(0);
     entry.sandbox = row.sandbox;
     entry.require_tls = row.requires_tls.into();
+    entry.dsn = rcpt_dsn(row.dsn_notify.as_deref(), row.dsn_orcpt.clone());
     if row.action == "fail" {
         let reply = Reply::local("5.0.0", row.reason.clone());
-        return Decided::ended((entry, message), "failed", (reply, Some(Report::Failed)), now);
+        return Decided::ended((entry, message), "failed", (reply, Some(DsnKind::Failed)), now);
     }
     let reply = Reply { code: None, enhanced: None, text: row.reason.clone() };
     Decided::ended((entry, message), "canceled", (reply, None), now)

@@ -282,6 +282,8 @@ pub(super) struct Locked {
     pub require_tls: Option<bool>,
     /// As it is before.
     pub requires_tls: Option<bool>,
+    pub dsn_notify: Option<String>,
+    pub dsn_orcpt: Option<String>,
 }
 
 /// Deliveries by shard, id and the epoch under which this node owns them.
@@ -299,7 +301,8 @@ pub(super) async fn lock(conn: &mut PgConnection, node: Uuid, keys: &Keys) -> Re
         Locked,
         "SELECT q.delivery_id, q.account_id, q.recipient, q.status, q.attempts, q.next_attempt_at,
              q.sandbox, w.action, w.at, w.reason, w.sets_transport, w.transport_id,
-             w.sets_require_tls, w.require_tls, q.require_tls AS requires_tls
+             w.sets_require_tls, w.require_tls, q.require_tls AS requires_tls,
+             q.dsn_notify, q.dsn_orcpt
          FROM unnest($1::smallint[], $2::uuid[], $3::bigint[]) AS asked (shard, id, epoch)
          JOIN queue_shards AS s
              ON s.shard = asked.shard AND s.epoch = asked.epoch AND s.owner = $4

@@ -1,8 +1,9 @@
 //! SMTP service extensions: a file and a line in [`ALL`] for each (RFC 5321 §2.2).
 //!
-//! Not here on purpose: DSN (RFC 3461), CHUNKING (RFC 3030), ETRN.
+//! Not here on purpose: CHUNKING (RFC 3030), ETRN.
 
 pub(super) mod auth;
+mod dsn;
 mod eight_bit_mime;
 mod enhanced_status_codes;
 mod limits;
@@ -12,7 +13,7 @@ pub(super) mod size;
 mod smtputf8;
 mod starttls;
 
-use super::{MailParams, Reply, Verb, View, params::Param};
+use super::{MailParams, RcptParams, Reply, Verb, View, params::Param};
 
 /// What an extension adds. Everything but the name has a default: nothing.
 pub trait Extension: Sync {
@@ -35,7 +36,12 @@ pub trait Extension: Sync {
     }
 
     /// Takes a parameter of RCPT; none when it is not one of its own.
-    fn rcpt_param(&self, _param: Param<'_>, _view: &View<'_>) -> Option<Result<(), Reply>> {
+    fn rcpt_param(
+        &self,
+        _param: Param<'_>,
+        _view: &View<'_>,
+        _out: &mut RcptParams,
+    ) -> Option<Result<(), Reply>> {
         None
     }
 
@@ -53,6 +59,7 @@ pub static ALL: &[&dyn Extension] = &[
     &auth::Auth,
     &enhanced_status_codes::EnhancedStatusCodes,
     &eight_bit_mime::EightBitMime,
+    &dsn::Dsn,
     &limits::Limits,
     &requiretls::RequireTls,
     &smtputf8::SmtpUtf8,
