@@ -61,7 +61,7 @@ impl Contact {
         let mut contact = Self::None;
         for outcome in &report.outcomes {
             contact = match outcome {
-                Outcome::Delivered(_) => return Self::Good,
+                Outcome::Delivered { .. } => return Self::Good,
                 Outcome::Failed(reply) if reply.code.is_some() => return Self::Good,
                 Outcome::Deferred(reply) => Self::of_deferral(reply),
                 Outcome::Failed(_) => contact,
@@ -405,7 +405,7 @@ mod tests {
             Contact::of(&Report { outcomes, peer: None, duration: Duration::ZERO })
         };
         let deferred = |code, enhanced| Outcome::Deferred(reply(code, enhanced));
-        let delivered = Outcome::Delivered(reply(Some(250), "2.0.0"));
+        let delivered = Outcome::Delivered { reply: reply(Some(250), "2.0.0"), dsn: false };
         assert_eq!(of(vec![deferred(Some(451), "4.7.1"), delivered]), Contact::Good);
         let failed = Outcome::Failed(reply(Some(550), "5.1.1"));
         assert_eq!(of(vec![failed, deferred(Some(450), "4.2.1")]), Contact::Good);
