@@ -7,7 +7,7 @@ use posthouse_tests::{
     person::Person,
     sink::{Script, Stage},
     smtp_client::SmtpClient,
-    wait::eventually,
+    wait::{PATIENCE, eventually},
 };
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
@@ -377,6 +377,44 @@ async fn who_lets_deliveries_fail_obeys_the_wish_too() {
         ],
     );
     assert!(!told.contains("never@") && !told.contains("Remote-MTA"), "{told}");
+    app.stop().await;
+}
+
+/// Until the recipient is named to `mx.remote.test`; the replies come a while later.
+async fn wait_for_rcpt(app: &App) {
+    let sink = app.sink("mx.remote.test");
+    eventually("RCPT", async || (!sink.commands("RCPT").is_empty()).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_report_comes_with_its_result_also_when_that_has_to_wait() {
+    let script = Script::new().slow(Duration::from_millis(200));
+    let app = app(script).breakable_postgres().start().await;
+    let alice = app.account("alice@example.test").await;
+    let id = submit(&alice, "", &[("bob@remote.test", " NOTIFY=SUCCESS")]).await;
+    wait_for_rcpt(&app).await;
+    app.postgres().cut().await;
+    app.sink("mx.remote.test").wait_for(1, PATIENCE).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    app.postgres().restore();
+    alice.wait_for_status(&id, "delivered").await;
+    assert_says(&report(&alice).await, &["Action: relayed\r\n"]);
+    assert_eq!(app.sink("mx.remote.test").count(), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_ended_elsewhere_meanwhile_is_not_reported() {
+    let script = Script::new().slow(Duration::from_millis(300)).refuse_rcpt("no@*", NO);
+    let app = app(script).start().await;
+    let alice = app.account("alice@example.test").await;
+    submit(&alice, "", &[("no@remote.test", "")]).await;
+    wait_for_rcpt(&app).await;
+    // As another node does that took the delivery over and has written its result.
+    sqlx::query("DELETE FROM queue").execute(app.db()).await.unwrap();
+    let id = submit(&alice, "", &[("bob@remote.test", " NOTIFY=SUCCESS")]).await;
+    alice.wait_for_status(&id, "delivered").await;
+    assert_says(&report(&alice).await, &["Action: relayed\r\n", "Final-Recipient"]);
     app.stop().await;
 }
 
