@@ -11,6 +11,7 @@ mod access;
 mod api;
 mod bounces;
 mod delivery;
+mod domains;
 mod events;
 mod faults;
 mod housekeeping;

@@ -406,6 +406,11 @@ impl App {
         self.server.as_ref().expect("a running server").refresh_policies().await;
     }
 
+    /// Checks the domains that are due now.
+    pub async fn check_domains(&self) {
+        self.server.as_ref().expect("a running server").check_domains().await;
+    }
+
     /// Stops the server and starts it again on the same data. It listens on the same ports.
     pub async fn restart(&mut self) {
         let server = self.server.take().expect("a running server");

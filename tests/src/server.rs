@@ -133,6 +133,11 @@ impl Server {
         posthouse_core::mta_sts::refresh_due(self.app.platform()).await.unwrap();
     }
 
+    /// Checks the domains that are due.
+    pub(crate) async fn check_domains(&self) {
+        Box::pin(posthouse_core::domains::checks::run_due(self.app.platform())).await.unwrap();
+    }
+
     /// Stops as at SIGTERM.
     pub(crate) async fn stop(self) {
         self.app.stop().await;

@@ -3,7 +3,7 @@
 use axum::{Json, http::StatusCode};
 use posthouse_core::{
     Cx, Error, FieldError, Id, Scope,
-    domains::{self, DomainPatch, NewDomain},
+    domains::{self, DomainPatch, NewDomain, dkim},
     id,
     page::PageRequest,
 };
@@ -12,7 +12,10 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::fields::{PageParams, present};
+use super::{
+    dkim_keys::DkimKey,
+    fields::{PageParams, present},
+};
 use crate::{
     answer::{Edited, List, New},
     extract::{Caller, Change, Create, Input, Object, Params, PathId},
@@ -21,11 +24,11 @@ use crate::{
 };
 
 pub(crate) fn router() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list_domains, create_domain)).routes(routes!(
-        get_domain,
-        update_domain,
-        delete_domain
-    ))
+    OpenApiRouter::new()
+        .routes(routes!(list_domains, create_domain))
+        .routes(routes!(get_domain, update_domain, delete_domain))
+        .routes(routes!(disable_domain))
+        .routes(routes!(enable_domain))
 }
 
 /// A domain that is served here.
@@ -50,7 +53,9 @@ pub(crate) struct Domain {
     /// token are known to be real. Not used where the separators leave no room, or through a smart
     /// host.
     bounce_tokens: bool,
-    /// Keys that sign its mail.
+    /// How its mail is signed.
+    dkim: DkimSettings,
+    /// Keys of all states.
     dkim_keys: Vec<DkimKey>,
     /// DNS records to publish.
     records: Vec<DnsRecord>,
@@ -60,17 +65,32 @@ pub(crate) struct Domain {
     created_at: OffsetDateTime,
 }
 
-/// A DKIM key, without its secret part.
+/// How a domain signs.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DkimKey {
-    /// Selector in DNS.
-    #[schema(example = "r2026")]
-    selector: String,
-    /// `rsa-2048` or `ed25519`.
-    #[schema(example = "rsa-2048")]
-    algorithm: String,
-    /// Whether it signs.
-    active: bool,
+pub(crate) struct DkimSettings {
+    /// Of header and body, `relaxed` or `simple`.
+    #[schema(example = "relaxed/relaxed")]
+    canonicalization: String,
+    /// Signatures end so long after signing; 0: never.
+    #[schema(example = 259_200)]
+    expires_in_seconds: i32,
+    /// Fields that are signed once more than they are present, so that none can be added.
+    #[schema(example = json!(["From", "To", "Subject"]))]
+    oversigned_headers: Vec<String>,
+    /// The record of a key that signs no more is needed for so long.
+    #[schema(example = 604_800)]
+    overlap_seconds: i32,
+}
+
+impl From<dkim::Settings> for DkimSettings {
+    fn from(settings: dkim::Settings) -> Self {
+        Self {
+            canonicalization: settings.canonicalization,
+            expires_in_seconds: settings.expires_in_seconds,
+            oversigned_headers: settings.oversigned_headers,
+            overlap_seconds: settings.overlap_seconds,
+        }
+    }
 }
 
 /// A DNS record to publish.
@@ -85,20 +105,31 @@ pub(crate) struct DnsRecord {
     /// Data in zone-file form; TXT without quotes.
     #[schema(example = "v=DKIM1; k=rsa; p=MIIB…")]
     value: String,
+    /// What it is for: `mx`, `spf`, `dkim`, `dmarc`, `tls_rpt`, `spf_host`, `client`,
+    /// `client_absent`.
+    #[schema(example = "dkim")]
+    purpose: String,
+    /// Without it the domain does not count as verified.
+    required: bool,
+    /// What to do, for people.
+    instructions: String,
+}
+
+impl From<domains::DnsRecord> for DnsRecord {
+    fn from(record: domains::DnsRecord) -> Self {
+        Self {
+            name: record.name,
+            r#type: record.kind,
+            value: record.value,
+            purpose: record.purpose,
+            required: record.required,
+            instructions: record.instructions,
+        }
+    }
 }
 
 impl From<domains::Domain> for Domain {
     fn from(domain: domains::Domain) -> Self {
-        let key = |key: domains::DkimKey| DkimKey {
-            selector: key.selector,
-            algorithm: key.algorithm,
-            active: key.active,
-        };
-        let record = |record: domains::DnsRecord| DnsRecord {
-            name: record.name,
-            r#type: record.kind,
-            value: record.value,
-        };
         Self {
             id: domain.id,
             name: domain.name,
@@ -107,8 +138,9 @@ impl From<domains::Domain> for Domain {
             separators: domain.separators,
             case_sensitive: domain.case_sensitive,
             bounce_tokens: domain.bounce_tokens,
-            dkim_keys: domain.dkim_keys.into_iter().map(key).collect(),
-            records: domain.records.into_iter().map(record).collect(),
+            dkim: domain.dkim.into(),
+            dkim_keys: domain.dkim_keys.into_iter().map(Into::into).collect(),
+            records: domain.records.into_iter().map(Into::into).collect(),
             created_at: domain.created_at,
         }
     }
@@ -183,6 +215,43 @@ pub(crate) struct DomainPatchBody {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     bounce_tokens: Option<bool>,
+    /// How its mail is signed.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<DkimSettingsPatch>, nullable = false)]
+    dkim: Option<Object<DkimSettingsPatch>>,
+}
+
+/// Changes of how a domain signs; absent fields stay.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DkimSettingsPatch {
+    /// Of header and body, `relaxed` or `simple`, such as `relaxed/simple`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    canonicalization: Option<String>,
+    /// Signatures end so long after signing, an hour to a year; 0: never.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    expires_in_seconds: Option<i32>,
+    /// Fields that are signed once more than they are present; with From. Empty: the usual ones.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    oversigned_headers: Option<Vec<String>>,
+    /// The record of a key that signs no more is needed for so long; longer than signatures live.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    overlap_seconds: Option<i32>,
+}
+
+impl From<DkimSettingsPatch> for dkim::SettingsPatch {
+    fn from(body: DkimSettingsPatch) -> Self {
+        Self {
+            canonicalization: body.canonicalization,
+            expires_in_seconds: body.expires_in_seconds,
+            oversigned_headers: body.oversigned_headers,
+            overlap_seconds: body.overlap_seconds,
+        }
+    }
 }
 
 impl From<DomainPatchBody> for DomainPatch {
@@ -192,6 +261,7 @@ impl From<DomainPatchBody> for DomainPatch {
             disabled: body.disabled,
             separators: body.separators,
             bounce_tokens: body.bounce_tokens,
+            dkim: body.dkim.map(|Object(dkim)| dkim.into()),
         }
     }
 }
@@ -271,4 +341,33 @@ async fn delete_domain(
 ) -> ApiResult<StatusCode> {
     domains::delete(&cx, domain).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Disable a domain
+///
+/// It takes no mail and sends none until it is enabled: other servers and senders are told to come
+/// back later, and what waits in the queue goes on waiting. People still log in with its addresses.
+#[utoipa::path(post, path = "/domains/{id}/disable", tag = "domains",
+    security(("api_key" = ["admin:write"])),
+    params(("id" = String, Path, description = "Domain", example = "dom_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 200, description = "The domain as it is now", body = Domain)))]
+async fn disable_domain(
+    Caller(cx): Caller,
+    PathId(domain): PathId<id::Domain>,
+) -> ApiResult<Edited<Domain>> {
+    Ok(Edited::of(domains::disable(&cx, domain).await?))
+}
+
+/// Enable a domain
+///
+/// It takes and sends mail again.
+#[utoipa::path(post, path = "/domains/{id}/enable", tag = "domains",
+    security(("api_key" = ["admin:write"])),
+    params(("id" = String, Path, description = "Domain", example = "dom_01k6h3v9x8e7ktq2w5m4n1r0sa")),
+    responses((status = 200, description = "The domain as it is now", body = Domain)))]
+async fn enable_domain(
+    Caller(cx): Caller,
+    PathId(domain): PathId<id::Domain>,
+) -> ApiResult<Edited<Domain>> {
+    Ok(Edited::of(domains::enable(&cx, domain).await?))
 }

@@ -7,6 +7,8 @@ mod app_passwords;
 mod audit_log;
 mod auth;
 mod deliveries;
+mod dkim_keys;
+mod domain_checks;
 mod domains;
 mod events;
 mod fields;
@@ -89,6 +91,8 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(mail_redeliver::router())
         .merge(sandbox::router())
         .merge(domains::router())
+        .merge(dkim_keys::router())
+        .merge(domain_checks::router())
         .merge(accounts::router())
         .merge(account::router())
         .merge(limits::router())

@@ -18,10 +18,10 @@ use utoipa::{
 use super::{
     webhook_examples::example,
     webhook_shapes::{
-        DeliveryEventData, LimitEventData, LoginEventData, MailDeletedEventData,
-        MailDroppedEventData, MailEventData, MailUpdatedEventData, MessageEventData,
-        MessageRejectedEventData, QuotaEventData, SuppressionEventData, UnsubscribeEventData,
-        WebhookEventData,
+        DeliveryEventData, DkimRotatedEventData, DomainEventData, LimitEventData, LoginEventData,
+        MailDeletedEventData, MailDroppedEventData, MailEventData, MailUpdatedEventData,
+        MessageEventData, MessageRejectedEventData, QuotaEventData, SuppressionEventData,
+        UnsubscribeEventData, WebhookEventData,
     },
 };
 
@@ -41,6 +41,8 @@ pub(crate) fn describe_webhooks(document: &mut OpenApi) {
     add::<LimitEventData>(components);
     add::<QuotaEventData>(components);
     add::<LoginEventData>(components);
+    add::<DomainEventData>(components);
+    add::<DkimRotatedEventData>(components);
     let mut paths = PathsBuilder::new();
     for kind in EventKind::ALL.iter().copied() {
         components.schemas.insert(schema_name(kind), event_schema(kind).into());
@@ -87,6 +89,8 @@ pub(super) fn data_schema(kind: EventKind) -> String {
         EventKind::AccountLimitExceeded => LimitEventData::name(),
         EventKind::AccountQuotaWarning => QuotaEventData::name(),
         EventKind::LoginNewAddress => LoginEventData::name(),
+        EventKind::DomainVerified | EventKind::DomainDegraded => DomainEventData::name(),
+        EventKind::DkimRotated => DkimRotatedEventData::name(),
     }
     .into_owned()
 }

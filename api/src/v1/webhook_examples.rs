@@ -3,10 +3,10 @@
 use posthouse_core::{
     Id,
     events::{
-        DeliveryEvent, DeliveryRef, EventKind, LimitEvent, LoginEvent, MailContentEvent,
-        MailDeletedEvent, MailEnvelope, MailEvent, MailUpdatedEvent, MessageEvent, QuotaEvent,
-        RejectedEvent, ReportRef, RouteRef, Routing, SkippedAction, SuppressionEvent,
-        UnsubscribeEvent, WebhookEvent,
+        DeliveryEvent, DeliveryRef, DkimRotatedEvent, DomainEvent, EventKind, LimitEvent,
+        LoginEvent, MailContentEvent, MailDeletedEvent, MailEnvelope, MailEvent, MailUpdatedEvent,
+        MessageEvent, QuotaEvent, RejectedEvent, ReportRef, RouteRef, Routing, SkippedAction,
+        SuppressionEvent, UnsubscribeEvent, WebhookEvent,
     },
     id::Kind,
 };
@@ -70,6 +70,9 @@ fn data(kind: EventKind) -> Value {
         EventKind::AccountLimitExceeded => limit_exceeded(),
         EventKind::AccountQuotaWarning => quota_warning(),
         EventKind::LoginNewAddress => new_address(),
+        EventKind::DomainVerified => domain(&[]),
+        EventKind::DomainDegraded => domain(&["mx"]),
+        EventKind::DkimRotated => rotated(),
     }
 }
 
@@ -288,6 +291,21 @@ fn limit_exceeded() -> Value {
 
 fn quota_warning() -> Value {
     value(&QuotaEvent { percent: 80, used_bytes: 8_100_000, quota_bytes: 10_000_000 })
+}
+
+fn domain(failed: &[&str]) -> Value {
+    let failed_checks = failed.to_vec();
+    value(&DomainEvent { domain_id: id(), domain: "example.test", failed_checks })
+}
+
+fn rotated() -> Value {
+    value(&DkimRotatedEvent {
+        domain_id: id(),
+        domain: "example.test",
+        activated_selectors: &["r20261121".to_owned()],
+        retired_selectors: &["r2026".to_owned()],
+        removable_at: Some(datetime!(2026-11-28 10:00 UTC)),
+    })
 }
 
 fn new_address() -> Value {

@@ -461,3 +461,32 @@ pub(super) struct LoginEventData {
     /// What the client said of itself: User-Agent, or the name in EHLO.
     user_agent: String,
 }
+
+/// What `domain.verified` and `domain.degraded` say.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct DomainEventData {
+    /// The domain.
+    domain_id: String,
+    /// Its name.
+    domain: String,
+    /// Checks that have found errors, such as `mx`.
+    failed_checks: Vec<String>,
+}
+
+/// What `dkim.rotated` says.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what the core writes")]
+pub(super) struct DkimRotatedEventData {
+    /// The domain.
+    domain_id: String,
+    /// Its name.
+    domain: String,
+    /// Keys that sign from now on.
+    activated_selectors: Vec<String>,
+    /// Keys that sign no more.
+    retired_selectors: Vec<String>,
+    /// Until then the records of retired keys have to stay.
+    #[schema(format = DateTime)]
+    removable_at: Option<String>,
+}

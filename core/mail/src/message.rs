@@ -7,6 +7,7 @@ mod fields;
 mod inspect;
 mod lines;
 
+pub(crate) use fields::split_field as field_of;
 pub use fields::{HeaderFields, header_fields, split_header, strip_header_fields};
 pub use inspect::{InspectError, Inspection, inspect, waives_tls};
 pub(crate) use inspect::{is_auto_submitted, message_ids};

@@ -149,6 +149,6 @@ async fn parse_address(tx: &mut Tx, text: &str) -> Result<Parsed> {
         let detail = format!("the domain {name} is not served here: create it first");
         return Ok(Err(("unknown_domain", detail)));
     };
-    let local_part = local.map_or_else(String::new, |local| domain.rules().canonical(&local));
-    Ok(Ok(NewAddress { domain_id: domain.id.uuid(), local_part, display: text.to_owned() }))
+    let local_part = local.map_or_else(String::new, |local| domain.rules.canonical(&local));
+    Ok(Ok(NewAddress { domain_id: domain.id, local_part, display: text.to_owned() }))
 }

@@ -9,7 +9,7 @@ use std::{
 use moka::future::Cache;
 use posthouse_mail::{
     address::{Address, LocalPartRules},
-    dkim::Signer,
+    dkim::{Settings, Signer},
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -34,6 +34,8 @@ pub(crate) struct DomainInfo {
     pub rules: LocalPartRules,
     /// Active DKIM keys.
     pub signers: Vec<Signer>,
+    /// How they sign.
+    pub signing: Settings,
 }
 
 /// Where a local address leads.

@@ -124,6 +124,16 @@ pub(crate) async fn find(
     Ok(row.map(Account::from))
 }
 
+/// Everybody who looks after the whole installation.
+pub(crate) async fn administrators(conn: &mut PgConnection) -> Result<Vec<Id<id::Account>>> {
+    let found = sqlx::query_scalar!(
+        "SELECT account_id FROM accounts WHERE role = 'admin' ORDER BY account_id"
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(found.into_iter().map(Id::from).collect())
+}
+
 pub(super) async fn list(conn: &mut PgConnection, keyset: &Keyset) -> Result<Vec<Row>> {
     Ok(fetch_page!(
         conn,

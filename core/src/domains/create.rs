@@ -1,10 +1,11 @@
 //! Taking on a domain: its DKIM keys are made with it.
 
-use posthouse_mail::dkim::{Algorithm, SigningKey};
+use posthouse_mail::dkim::Algorithm;
 
 use super::{
-    Domain, NewDomain,
-    store::{self, NewKey},
+    Domain, NewDomain, checks,
+    dkim::{self, State, algorithm, generate},
+    store::{self, Frame},
 };
 use crate::{
     audit,
@@ -12,14 +13,12 @@ use crate::{
     error::{Error, FieldError, Result},
     id::Id,
     idempotency::{self, Begin, Created},
-    platform::Platform,
     scope::Scope,
     text,
 };
 
-pub(super) const KEY_PURPOSE: &str = "dkim";
-
-/// Takes on a domain.
+/// Takes on a domain. Its keys sign from the beginning: a signature whose record is not there yet
+/// counts as none, and nobody has to come back for it.
 ///
 /// # Errors
 /// `Forbidden`, `InvalidInput`, `AlreadyExists`.
@@ -32,13 +31,21 @@ pub async fn create(cx: &Cx, new: NewDomain) -> Result<Created<Domain>> {
     let (name, algorithms) = check(&new).map_err(Error::InvalidInput)?;
     let now = cx.now();
     // Making an RSA key takes 0.1 s: before the transaction.
-    let keys = make_keys(cx.platform(), &algorithms, now.year()).await?;
+    let mut keys = Vec::new();
+    for algorithm in algorithms {
+        let mut key = generate(cx.platform(), algorithm).await?;
+        key.selector = dkim::selector(key.algorithm, now, &[]);
+        keys.push(key);
+    }
     let id = Id::new(now);
     let mut tx = cx.begin("domains.create").await?;
     store::insert(tx.conn(), id, &name, &new, now).await?;
-    store::insert_keys(tx.conn(), id, &keys, now).await?;
+    for key in &keys {
+        dkim::store::insert(tx.conn(), id, key, State::Active, now).await?;
+    }
+    checks::store::insert(tx.conn(), id, now).await?;
     audit::record(&mut tx, cx, "create_domain", None, &name).await?;
-    let found = store::find(tx.conn(), id, &cx.platform().config().hostname).await?;
+    let found = store::find(tx.conn(), id, &Frame::of(cx)).await?;
     let domain = found.ok_or(Error::NotFound("domain"))?;
     slot.keep(&mut tx, cx, &domain).await?;
     tx.commit().await?;
@@ -88,41 +95,4 @@ pub(super) fn separator_faults(separators: &[String]) -> Vec<FieldError> {
         FieldError::new(format!("/separators/{index}"), "invalid_separator", detail)
     };
     faults.map(fault).collect()
-}
-
-/// The algorithm with this name.
-pub(super) fn algorithm(name: &str) -> Option<Algorithm> {
-    match name {
-        "rsa-2048" => Some(Algorithm::RsaSha256),
-        "ed25519" => Some(Algorithm::Ed25519Sha256),
-        _ => None,
-    }
-}
-
-async fn make_keys(
-    platform: &Platform,
-    algorithms: &[Algorithm],
-    year: i32,
-) -> Result<Vec<NewKey>> {
-    let mut keys = Vec::new();
-    for algorithm in algorithms {
-        let (name, selector, generate): (_, _, fn() -> _) = match algorithm {
-            Algorithm::RsaSha256 => ("rsa-2048", format!("r{year}"), SigningKey::generate_rsa),
-            Algorithm::Ed25519Sha256 => {
-                ("ed25519", format!("e{year}"), SigningKey::generate_ed25519)
-            }
-        };
-        let pkcs8 = tokio::task::spawn_blocking(generate)
-            .await
-            .map_err(Error::internal)?
-            .map_err(Error::internal)?;
-        let key = SigningKey::from_pkcs8(*algorithm, &pkcs8).map_err(Error::internal)?;
-        keys.push(NewKey {
-            selector,
-            algorithm: name,
-            private_key: platform.vault().seal(KEY_PURPOSE, &pkcs8)?,
-            public_record: key.public_record().map_err(Error::internal)?,
-        });
-    }
-    Ok(keys)
 }

@@ -1,6 +1,11 @@
 //! Looking at, changing and giving up domains.
 
-use super::{Domain, DomainPatch, create::separator_faults, store};
+use super::{
+    Domain, DomainPatch,
+    create::separator_faults,
+    dkim,
+    store::{self, Frame},
+};
 use crate::{
     audit,
     cx::{Cx, Tx},
@@ -19,7 +24,7 @@ pub async fn list(cx: &Cx, request: &PageRequest) -> Result<Page<Domain>> {
     cx.require(Scope::AdminRead)?;
     let keyset = Keyset::new(cx, "domains", request)?;
     let mut conn = cx.platform().acquire().await?;
-    let domains = store::list(&mut conn, &keyset, &cx.platform().config().hostname).await?;
+    let domains = store::list(&mut conn, &keyset, &Frame::of(cx)).await?;
     Ok(keyset.page(cx, domains, |domain| domain.id.uuid()))
 }
 
@@ -29,8 +34,13 @@ pub async fn list(cx: &Cx, request: &PageRequest) -> Result<Page<Domain>> {
 /// `Forbidden`, `NotFound`.
 pub async fn find(cx: &Cx, domain: Id<id::Domain>) -> Result<Domain> {
     cx.require(Scope::AdminRead)?;
+    load(cx, domain).await
+}
+
+/// The same for operations that have asked for their own scope.
+pub(super) async fn load(cx: &Cx, domain: Id<id::Domain>) -> Result<Domain> {
     let mut conn = cx.platform().acquire().await?;
-    let found = store::find(&mut conn, domain, &cx.platform().config().hostname).await?;
+    let found = store::find(&mut conn, domain, &Frame::of(cx)).await?;
     found.ok_or(Error::NotFound("domain"))
 }
 
@@ -46,12 +56,30 @@ pub async fn update(cx: &Cx, domain: Id<id::Domain>, patch: DomainPatch) -> Resu
     if !store::update(tx.conn(), domain, &patch, cx.now()).await? {
         return Err(Error::NotFound("domain"));
     }
-    let found = store::find(tx.conn(), domain, &cx.platform().config().hostname).await?;
+    let found = store::find(tx.conn(), domain, &Frame::of(cx)).await?;
     let found = found.ok_or(Error::NotFound("domain"))?;
     audit::record(&mut tx, cx, "update_domain", None, &found.name).await?;
     tx.commit().await?;
     cx.platform().directory().forget();
     Ok(found)
+}
+
+/// Switches a domain off for now (I5): it takes no mail and sends none; what waits goes on waiting.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`.
+pub async fn disable(cx: &Cx, domain: Id<id::Domain>) -> Result<Domain> {
+    let patch = DomainPatch { disabled: Some(true), ..DomainPatch::default() };
+    update(cx, domain, patch).await
+}
+
+/// Switches a domain on again.
+///
+/// # Errors
+/// `Forbidden`, `NotFound`.
+pub async fn enable(cx: &Cx, domain: Id<id::Domain>) -> Result<Domain> {
+    let patch = DomainPatch { disabled: Some(false), ..DomainPatch::default() };
+    update(cx, domain, patch).await
 }
 
 /// Refuses to change a domain that has changed since the caller saw it.
@@ -60,7 +88,7 @@ async fn require_version(tx: &mut Tx, cx: &Cx, domain: Id<id::Domain>) -> Result
         return Ok(());
     }
     store::lock(tx.conn(), domain).await?;
-    let found = store::find(tx.conn(), domain, &cx.platform().config().hostname).await?;
+    let found = store::find(tx.conn(), domain, &Frame::of(cx)).await?;
     cx.require_version(&found.ok_or(Error::NotFound("domain"))?)
 }
 
@@ -70,6 +98,7 @@ pub fn update_faults(patch: &DomainPatch) -> Vec<FieldError> {
     let description = patch.description.as_deref();
     let fault = |description| text::fault("/description", "invalid_description", description);
     faults.extend(description.and_then(fault));
+    faults.extend(patch.dkim.as_ref().map(dkim::settings::faults).unwrap_or_default());
     faults
 }
 

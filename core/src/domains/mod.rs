@@ -1,7 +1,10 @@
-//! Domains that are served here, and their DKIM keys.
+//! Domains that are served here: their DKIM keys, the records to publish, and what of them is in DNS.
 
+pub mod checks;
 mod create;
+pub mod dkim;
 mod manage;
+pub mod records;
 pub(crate) mod store;
 
 use posthouse_mail::address::LocalPartRules;
@@ -9,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub use create::{create, create_faults};
-pub use manage::{delete, find, list, update, update_faults};
+pub use dkim::DkimKey;
+pub use manage::{delete, disable, enable, find, list, update, update_faults};
+pub use records::DnsRecord;
 
 use crate::id::{self, Id};
 
@@ -30,7 +35,9 @@ pub struct Domain {
     pub case_sensitive: bool,
     /// Reverse-paths carry tokens that reports are matched by (0.5).
     pub bounce_tokens: bool,
-    /// Keys that sign its mail.
+    /// How its mail is signed.
+    pub dkim: dkim::Settings,
+    /// Keys of all states, in the order of their selectors.
     pub dkim_keys: Vec<DkimKey>,
     /// DNS records to publish.
     pub records: Vec<DnsRecord>,
@@ -44,29 +51,6 @@ impl Domain {
     pub fn rules(&self) -> LocalPartRules {
         LocalPartRules { separators: self.separators.clone(), case_sensitive: self.case_sensitive }
     }
-}
-
-/// A DKIM key, without its secret part.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DkimKey {
-    /// Selector in DNS.
-    pub selector: String,
-    /// `rsa-2048` or `ed25519`.
-    pub algorithm: String,
-    /// Whether it signs.
-    pub active: bool,
-}
-
-/// A DNS record to publish.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DnsRecord {
-    /// Owner name, absolute, without trailing dot.
-    pub name: String,
-    /// `MX`, `TXT` …
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Data in zone-file form; TXT without quotes.
-    pub value: String,
 }
 
 /// A domain to be served.
@@ -95,4 +79,6 @@ pub struct DomainPatch {
     pub separators: Option<Vec<String>>,
     /// Reverse-paths carry tokens.
     pub bounce_tokens: Option<bool>,
+    /// How its mail is signed.
+    pub dkim: Option<dkim::SettingsPatch>,
 }

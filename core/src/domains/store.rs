@@ -1,42 +1,32 @@
-//! SQL of domains and DKIM keys.
+//! SQL of domains.
 
 use std::sync::Arc;
 
-use posthouse_mail::{
-    address::LocalPartRules,
-    dkim::{Signer, SigningKey},
-};
-use serde::Deserialize;
-use sqlx::{PgConnection, types::Json};
+use posthouse_mail::address::LocalPartRules;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
-    DkimKey, DnsRecord, Domain, DomainPatch, NewDomain,
-    create::{KEY_PURPOSE, algorithm},
-};
+use super::{DkimKey, Domain, DomainPatch, NewDomain, dkim, records};
 use crate::{
     accounts::DomainInfo,
+    cx::{Cx, Tx},
     error::{Error, OnConstraint as _, Result},
     id::{self, Id},
     page::{Keyset, fetch_page},
     vault::Vault,
 };
 
-/// A key to be stored; the private part is sealed.
-pub(super) struct NewKey {
-    pub selector: String,
-    pub algorithm: &'static str,
-    pub private_key: Vec<u8>,
-    pub public_record: String,
+/// What the records of a domain depend on, beside the domain.
+pub(super) struct Frame<'a> {
+    hostname: &'a str,
+    now: OffsetDateTime,
 }
 
-#[derive(Deserialize)]
-struct KeyRow {
-    selector: String,
-    algorithm: String,
-    public_record: String,
-    active: bool,
+impl<'a> Frame<'a> {
+    pub(super) fn of(cx: &'a Cx) -> Self {
+        Self { hostname: &cx.platform().config().hostname, now: cx.now() }
+    }
 }
 
 struct Row {
@@ -47,44 +37,36 @@ struct Row {
     separators: Vec<String>,
     case_sensitive: bool,
     bounce_tokens: bool,
+    dkim_canonicalization: String,
+    dkim_expires_seconds: i32,
+    dkim_oversigned: Option<Vec<String>>,
+    dkim_overlap_seconds: i32,
     created_at: OffsetDateTime,
-    keys: Json<Vec<KeyRow>>,
 }
 
 impl Row {
-    fn into_domain(self, hostname: &str) -> Domain {
-        let mut records = vec![
-            record(&self.name, "MX", format!("10 {hostname}.")),
-            record(&self.name, "TXT", "v=spf1 mx ~all".to_owned()),
-        ];
-        records.extend(self.keys.0.iter().map(|key| {
-            let name = format!("{}._domainkey.{}", key.selector, self.name);
-            record(&name, "TXT", key.public_record.clone())
-        }));
-        let policy = format!("v=DMARC1; p=reject; rua=mailto:postmaster@{}", self.name);
-        records.push(record(&format!("_dmarc.{}", self.name), "TXT", policy));
-        let dkim_keys = self.keys.0.into_iter().map(|key| DkimKey {
-            selector: key.selector,
-            algorithm: key.algorithm,
-            active: key.active,
-        });
+    fn into_domain(self, dkim_keys: Vec<DkimKey>, frame: &Frame<'_>) -> Domain {
         Domain {
             id: self.domain_id.into(),
+            records: records::of(&self.name, &dkim_keys, frame.hostname, frame.now),
             name: self.name,
             description: self.description,
             disabled: self.disabled,
             separators: self.separators,
             case_sensitive: self.case_sensitive,
             bounce_tokens: self.bounce_tokens,
-            dkim_keys: dkim_keys.collect(),
-            records,
+            dkim: dkim::Settings {
+                canonicalization: self.dkim_canonicalization,
+                expires_in_seconds: self.dkim_expires_seconds,
+                oversigned_headers: self
+                    .dkim_oversigned
+                    .unwrap_or_else(dkim::settings::usual_fields),
+                overlap_seconds: self.dkim_overlap_seconds,
+            },
+            dkim_keys,
             created_at: self.created_at,
         }
     }
-}
-
-fn record(name: &str, kind: &str, value: String) -> DnsRecord {
-    DnsRecord { name: name.to_owned(), kind: kind.to_owned(), value }
 }
 
 pub(super) async fn insert(
@@ -111,86 +93,91 @@ pub(super) async fn insert(
     Ok(())
 }
 
-pub(super) async fn insert_keys(
-    conn: &mut PgConnection,
-    domain: Id<id::Domain>,
-    keys: &[NewKey],
-    now: OffsetDateTime,
-) -> Result<()> {
-    let selectors: Vec<String> = keys.iter().map(|key| key.selector.clone()).collect();
-    let algorithms: Vec<String> = keys.iter().map(|key| key.algorithm.to_owned()).collect();
-    let privates: Vec<Vec<u8>> = keys.iter().map(|key| key.private_key.clone()).collect();
-    let publics: Vec<String> = keys.iter().map(|key| key.public_record.clone()).collect();
-    sqlx::query!(
-        "INSERT INTO dkim_keys (domain_id, selector, algorithm, private_key, public_record,
-             created_at)
-         SELECT $1, s, a, p, r, $6
-         FROM unnest($2::text[], $3::text[], $4::bytea[], $5::text[]) AS new (s, a, p, r)",
-        domain.uuid(),
-        &selectors,
-        &algorithms,
-        &privates,
-        &publics,
-        now
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 pub(super) async fn find(
     conn: &mut PgConnection,
     domain: Id<id::Domain>,
-    hostname: &str,
+    frame: &Frame<'_>,
 ) -> Result<Option<Domain>> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT domain_id, name, description, disabled, separators, case_sensitive,
-             bounce_tokens, created_at,
-             (SELECT coalesce(json_agg(json_build_object('selector', k.selector, 'algorithm',
-                  k.algorithm, 'public_record', k.public_record, 'active', k.active)
-                  ORDER BY k.selector), '[]')
-              FROM dkim_keys AS k WHERE k.domain_id = domains.domain_id) AS "keys!: Json<Vec<KeyRow>>"
-         FROM domains WHERE domain_id = $1"#,
+        "SELECT domain_id, name, description, disabled, separators, case_sensitive, bounce_tokens,
+             dkim_canonicalization, dkim_expires_seconds, dkim_oversigned, dkim_overlap_seconds,
+             created_at
+         FROM domains WHERE domain_id = $1",
         domain.uuid()
     )
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    Ok(row.map(|row| row.into_domain(hostname)))
+    let Some(row) = row else { return Ok(None) };
+    let keys = dkim::store::list(conn, domain).await?;
+    Ok(Some(row.into_domain(keys, frame)))
 }
 
-pub(crate) async fn find_by_name(conn: &mut PgConnection, name: &str) -> Result<Option<Domain>> {
+/// The same; nobody else changes the domain until the end of the transaction.
+pub(super) async fn find_locked(
+    tx: &mut Tx,
+    domain: Id<id::Domain>,
+    hostname: &str,
+) -> Result<Option<Domain>> {
+    lock(tx.conn(), domain).await?;
+    let frame = Frame { hostname, now: tx.now() };
+    find(tx.conn(), domain, &frame).await
+}
+
+/// What a domain that is served here is like, by its name.
+pub(crate) struct Served {
+    pub id: Uuid,
+    pub rules: LocalPartRules,
+    disabled: bool,
+    bounce_tokens: bool,
+    signing: posthouse_mail::dkim::Settings,
+}
+
+pub(crate) async fn find_by_name(conn: &mut PgConnection, name: &str) -> Result<Option<Served>> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT domain_id, name, description, disabled, separators, case_sensitive,
-             bounce_tokens, created_at, '[]'::json AS "keys!: Json<Vec<KeyRow>>"
-         FROM domains WHERE name = $1"#,
+        "SELECT domain_id, name, description, disabled, separators, case_sensitive, bounce_tokens,
+             dkim_canonicalization, dkim_expires_seconds, dkim_oversigned, dkim_overlap_seconds,
+             created_at
+         FROM domains WHERE name = $1",
         name
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|row| row.into_domain("")))
+    let Some(row) = row else { return Ok(None) };
+    let frame = Frame { hostname: "", now: row.created_at };
+    let domain = row.into_domain(Vec::new(), &frame);
+    Ok(Some(Served {
+        id: domain.id.uuid(),
+        rules: domain.rules(),
+        disabled: domain.disabled,
+        bounce_tokens: domain.bounce_tokens,
+        signing: dkim::settings::of_signer(&domain.dkim),
+    }))
 }
 
 pub(super) async fn list(
     conn: &mut PgConnection,
     keyset: &Keyset,
-    hostname: &str,
+    frame: &Frame<'_>,
 ) -> Result<Vec<Domain>> {
     let rows = fetch_page!(
-        conn,
+        &mut *conn,
         keyset,
         Row,
-        r#"SELECT domain_id, name, description, disabled, separators, case_sensitive,
-             bounce_tokens, created_at,
-             (SELECT coalesce(json_agg(json_build_object('selector', k.selector, 'algorithm',
-                  k.algorithm, 'public_record', k.public_record, 'active', k.active)
-                  ORDER BY k.selector), '[]')
-              FROM dkim_keys AS k WHERE k.domain_id = domains.domain_id) AS "keys!: Json<Vec<KeyRow>>"
-         FROM domains WHERE true"#,
+        "SELECT domain_id, name, description, disabled, separators, case_sensitive, bounce_tokens,
+             dkim_canonicalization, dkim_expires_seconds, dkim_oversigned, dkim_overlap_seconds,
+             created_at
+         FROM domains WHERE true",
         "domain_id",
     );
-    Ok(rows.into_iter().map(|row| row.into_domain(hostname)).collect())
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.domain_id).collect();
+    let mut keys = dkim::store::of_domains(conn, &ids).await?;
+    let domain = |row: Row| {
+        let keys = keys.remove(&row.domain_id).unwrap_or_default();
+        row.into_domain(keys, frame)
+    };
+    Ok(rows.into_iter().map(domain).collect())
 }
 
 /// Nobody else changes the domain until the end of the transaction.
@@ -207,20 +194,33 @@ pub(super) async fn update(
     patch: &DomainPatch,
     now: OffsetDateTime,
 ) -> Result<bool> {
+    let settings = patch.dkim.clone().unwrap_or_default();
+    let overlap = "is to be longer than signatures live";
+    let overlap = Error::field("/dkim/overlap_seconds", "out_of_range", overlap);
     let done = sqlx::query!(
         "UPDATE domains SET description = coalesce($2, description),
              disabled = coalesce($3, disabled), separators = coalesce($4, separators),
-             bounce_tokens = coalesce($5, bounce_tokens), updated_at = $6
+             bounce_tokens = coalesce($5, bounce_tokens),
+             dkim_canonicalization = coalesce($6, dkim_canonicalization),
+             dkim_expires_seconds = coalesce($7, dkim_expires_seconds),
+             dkim_oversigned = CASE WHEN $8::text[] IS NULL THEN dkim_oversigned
+                 WHEN cardinality($8) > 0 THEN $8 END,
+             dkim_overlap_seconds = coalesce($9, dkim_overlap_seconds), updated_at = $10
          WHERE domain_id = $1",
         domain.uuid(),
         patch.description,
         patch.disabled,
         patch.separators.as_deref(),
         patch.bounce_tokens,
+        settings.canonicalization,
+        settings.expires_in_seconds,
+        settings.oversigned_headers.as_deref(),
+        settings.overlap_seconds,
         now
     )
     .execute(conn)
-    .await?;
+    .await
+    .on_constraint("domains_dkim_overlap_check", overlap)?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -250,34 +250,14 @@ pub(crate) async fn load_info(
     let Some(domain) = find_by_name(conn, name).await? else {
         return Ok(None);
     };
-    let keys = sqlx::query!(
-        "SELECT selector, algorithm, private_key FROM dkim_keys
-         WHERE domain_id = $1 AND active ORDER BY selector DESC",
-        domain.id.uuid()
-    )
-    .fetch_all(conn)
-    .await?;
-    let mut signers = Vec::with_capacity(keys.len());
-    for key in keys {
-        let pkcs8 = vault.open(KEY_PURPOSE, &key.private_key)?;
-        let Some(algorithm) = algorithm(&key.algorithm) else {
-            continue;
-        };
-        let parsed = SigningKey::from_pkcs8(algorithm, &pkcs8).map_err(Error::internal)?;
-        signers.push(Signer {
-            domain: name.to_owned(),
-            selector: key.selector,
-            key: Arc::new(parsed),
-        });
-    }
-    let rules =
-        LocalPartRules { separators: domain.separators, case_sensitive: domain.case_sensitive };
+    let signers = dkim::store::signers(conn, vault, (domain.id, name)).await?;
     let info = DomainInfo {
-        id: domain.id.uuid(),
+        id: domain.id,
         disabled: domain.disabled,
         bounce_tokens: domain.bounce_tokens,
-        rules,
+        rules: domain.rules,
         signers,
+        signing: domain.signing,
     };
     Ok(Some(Arc::new(info)))
 }

@@ -51,6 +51,9 @@ kinds! {
     AccountLimitExceeded "account.limit_exceeded" "The account has reached a limit; told once for each limit and its time.";
     AccountQuotaWarning "account.quota_warning" "The mail of the account has passed 80 % or 95 % of its quota.";
     LoginNewAddress "login.new_address" "Somebody has logged in with a password from where the account has not been used before.";
+    DomainVerified "domain.verified" "The records that a domain needs are in DNS.";
+    DomainDegraded "domain.degraded" "Records that a domain needs are not in DNS any more.";
+    DkimRotated "dkim.rotated" "New DKIM keys of a domain sign in place of old ones.";
 }
 
 /// Whether `kind` matches one of `patterns`: a name, `prefix.*`, or `*`.

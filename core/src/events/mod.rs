@@ -14,9 +14,10 @@ pub use kinds::{EventKind, matches_any};
 pub(crate) use list::like_patterns;
 pub use list::{Filter, after, find, list, list_for_message, newest_seq};
 pub use payloads::{
-    DeliveryEvent, DeliveryRef, LimitEvent, LoginEvent, MailContentEvent, MailDeletedEvent,
-    MailEnvelope, MailEvent, MailUpdatedEvent, MessageEvent, QuotaEvent, RejectedEvent, ReportRef,
-    RouteRef, Routing, SkippedAction, SuppressionEvent, UnsubscribeEvent, WebhookEvent,
+    DeliveryEvent, DeliveryRef, DkimRotatedEvent, DomainEvent, LimitEvent, LoginEvent,
+    MailContentEvent, MailDeletedEvent, MailEnvelope, MailEvent, MailUpdatedEvent, MessageEvent,
+    QuotaEvent, RejectedEvent, ReportRef, RouteRef, Routing, SkippedAction, SuppressionEvent,
+    UnsubscribeEvent, WebhookEvent,
 };
 
 use crate::id::{self, Account, Id, Message};

@@ -5,8 +5,8 @@ use serde_json::{Value, value::RawValue};
 use time::OffsetDateTime;
 
 use crate::id::{
-    Account, ApiKey, Delivery, Id, InboundRoute, Mail, Mailbox, Message, Suppression, Thread,
-    Webhook,
+    Account, ApiKey, Delivery, Domain, Id, InboundRoute, Mail, Mailbox, Message, Suppression,
+    Thread, Webhook,
 };
 
 /// `message.accepted`, `message.scheduled`.
@@ -350,4 +350,31 @@ pub struct LoginEvent<'a> {
     pub login: &'a str,
     /// What the client said of itself.
     pub user_agent: &'a str,
+}
+
+/// `domain.verified`, `domain.degraded`.
+#[derive(Debug, Clone, Serialize)]
+pub struct DomainEvent<'a> {
+    /// The domain.
+    pub domain_id: Id<Domain>,
+    /// Its name.
+    pub domain: &'a str,
+    /// Checks that have found errors.
+    pub failed_checks: Vec<&'a str>,
+}
+
+/// `dkim.rotated`.
+#[derive(Debug, Clone, Serialize)]
+pub struct DkimRotatedEvent<'a> {
+    /// The domain.
+    pub domain_id: Id<Domain>,
+    /// Its name.
+    pub domain: &'a str,
+    /// Keys that sign from now on.
+    pub activated_selectors: &'a [String],
+    /// Keys that sign no more.
+    pub retired_selectors: &'a [String],
+    /// Until then the records of retired keys are needed.
+    #[serde(with = "crate::time::millis::option")]
+    pub removable_at: Option<OffsetDateTime>,
 }

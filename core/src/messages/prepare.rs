@@ -39,9 +39,6 @@ use crate::{
     trace::Traced,
 };
 
-/// Signatures end this long after signing (F2).
-const SIGNATURE_LIFE: time::Duration = time::Duration::hours(72);
-
 /// Header field of a message that goes out without TLS rather than not at all (RFC 8689 §3).
 const TLS_REQUIRED: &str = "TLS-Required";
 
@@ -420,7 +417,7 @@ fn sign(job: &content::Job, header: &[u8], body: &[u8]) -> Result<Vec<u8>> {
     if signers.is_empty() {
         return Ok(Vec::new());
     }
-    dkim::sign(signers, header, body, job.now, SIGNATURE_LIFE).map_err(Error::internal)
+    dkim::sign(signers, header, body, job.now, &job.signers.signing).map_err(Error::internal)
 }
 
 /// Reverse-path as it stands in MAIL FROM.

@@ -7,6 +7,7 @@
 
 mod find;
 mod list;
+mod own;
 mod policy;
 mod record;
 mod refresh;
@@ -21,6 +22,7 @@ use url::Url;
 
 pub(crate) use find::apply;
 pub use list::{PolicyFilter, StoredPolicy, list};
+pub(crate) use own::{Served, served};
 pub use policy::{Mode, Policy};
 pub use refresh::refresh_due;
 pub(crate) use refresh::run;

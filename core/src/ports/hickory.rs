@@ -18,6 +18,8 @@ use hickory_resolver::{
 };
 
 pub use super::dnssec::Dnssec;
+use mail_auth::{MessageAuthenticator, SpfResult, spf::verify::SpfParameters};
+
 use super::{
     dnssec::{Found, Prover},
     resolver::{DnsError, Location, Mx, Proven, Resolver},
@@ -109,6 +111,15 @@ fn mx_records(data: Vec<RData>) -> Result<Vec<Mx>, DnsError> {
     };
     let records: Vec<Mx> = data.into_iter().filter_map(record).collect();
     if records.is_empty() { Err(DnsError::NoRecord) } else { Ok(records) }
+}
+
+/// Texts of the TXT records, each joined.
+fn texts(data: Vec<RData>) -> Vec<String> {
+    let text = |data| match data {
+        RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+        _ => None,
+    };
+    data.into_iter().filter_map(text).collect()
 }
 
 fn alias(data: Result<Vec<RData>, DnsError>) -> Result<Option<Arc<str>>, DnsError> {
@@ -213,16 +224,7 @@ impl Resolver for HickoryResolver {
     }
 
     async fn txt(&self, name: &str) -> Result<Vec<String>, DnsError> {
-        let data = self.lookup(name, RecordType::TXT).await?;
-        Ok(data
-            .into_iter()
-            .filter_map(|data| match data {
-                RData::TXT(txt) => {
-                    Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned())
-                }
-                _ => None,
-            })
-            .collect())
+        Ok(texts(self.lookup(name, RecordType::TXT).await?))
     }
 
     async fn reverse(&self, address: IpAddr) -> Result<Vec<Arc<str>>, DnsError> {
@@ -265,6 +267,20 @@ impl Resolver for HickoryResolver {
             name: name.into(),
             alias_is_secure: false,
         }))
+    }
+
+    async fn proven_txt(&self, name: &str) -> Proven<Vec<String>> {
+        match self.prove(name, RecordType::TXT).await {
+            Some(found) => found.data.and_then(|data| Ok(texts(data))),
+            None => Proven::insecure(self.txt(name).await),
+        }
+    }
+
+    async fn spf(&self, address: IpAddr, domain: &str, helo: &str) -> SpfResult {
+        let authenticator = MessageAuthenticator(self.inner.clone());
+        let sender = format!("postmaster@{domain}");
+        let question = SpfParameters::verify_mail_from(address, helo, helo, &sender);
+        Box::pin(authenticator.verify_spf(question)).await.result()
     }
 
     async fn tlsa(&self, name: &str) -> Proven<Vec<Tlsa>> {

@@ -7,5 +7,5 @@ pub mod resolver;
 pub mod transport;
 
 pub use clock::{Clock, SystemClock, TestClock};
-pub use resolver::{DnsError, Location, Mx, Proven, Resolver};
+pub use resolver::{DnsError, Location, Mx, Proven, Resolver, SpfResult};
 pub use transport::Transport;

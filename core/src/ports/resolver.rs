@@ -4,6 +4,8 @@ use std::{net::IpAddr, sync::Arc};
 
 use async_trait::async_trait;
 
+pub use mail_auth::SpfResult;
+
 use super::transport::Tlsa;
 
 /// Why a look-up gave nothing.
@@ -93,6 +95,14 @@ pub trait Resolver: Send + Sync + 'static {
             name: name.into(),
             alias_is_secure: false,
         }))
+    }
+    /// As [`Resolver::txt`], with the proof.
+    async fn proven_txt(&self, name: &str) -> Proven<Vec<String>> {
+        Proven::insecure(self.txt(name).await)
+    }
+    /// Whether SPF lets `address` send mail of `domain` (RFC 7208), with `helo` as its name.
+    async fn spf(&self, _address: IpAddr, _domain: &str, _helo: &str) -> SpfResult {
+        SpfResult::TempError
     }
     /// TLSA records of `name`, aliases followed; only proven ones mean anything.
     async fn tlsa(&self, _name: &str) -> Proven<Vec<Tlsa>> {

@@ -223,6 +223,10 @@ async fn deliver_group(
             return done;
         }
     };
+    if let Some(reply) = off(platform, &message).await {
+        done.extend(put_off(going, Some(&message), now, &reply));
+        return done;
+    }
     if message.sandbox {
         for entry in going {
             done.push(sandbox::deliver(platform, entry, (Arc::clone(&message), &body)).await);
@@ -238,6 +242,17 @@ async fn deliver_group(
         done.extend(attempt(platform, pace, elsewhere, (message, body)).await);
     }
     done
+}
+
+/// Why nothing of the sender's domain is sent for now (I5, step 1 of 3.3), if so.
+async fn off(platform: &Platform, message: &Message) -> Option<Reply> {
+    let (_, domain) = message.mail_from.rsplit_once('@')?;
+    match platform.directory().domain(platform, domain).await {
+        Ok(found) => found
+            .filter(|info| info.disabled)
+            .map(|_| Reply::local("4.3.0", Error::DomainDisabled(domain.to_owned()).to_string())),
+        Err(_) => Some(Reply::local("4.3.0", "the sender's domain cannot be looked up")),
+    }
 }
 
 fn unreadable() -> Reply {

@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use housekeeping::run_due as clean_up;
 
-use crate::{error::Result, mta_sts, platform::Platform, queue, routing, webhooks};
+use crate::{domains, error::Result, mta_sts, platform::Platform, queue, routing, webhooks};
 
 /// How long deliveries in progress may take to end at shutdown.
 const GRACE: Duration = Duration::from_secs(20);
@@ -88,6 +88,7 @@ pub async fn start(platform: &Platform, node: &str, roles: &Roles) -> Result<Wor
         workers.makers.spawn(housekeeping::run(platform.clone(), making()));
         workers.makers.spawn(sorter::run(platform.clone(), making()));
         workers.makers.spawn(mta_sts::run(platform.clone(), making()));
+        workers.makers.spawn(domains::checks::run(platform.clone(), making()));
     }
     if roles.delivery {
         // Else the first callers would be told to come back.

@@ -41,7 +41,7 @@ impl Operation {
 
     /// The path with `id` in place of a parameter of that name, and something for the others.
     fn place(&self, id: &str) -> String {
-        self.path.replace("{id}", id).replace("{path}", "1")
+        self.path.replace("{id}", id).replace("{path}", "1").replace("{selector}", "s1")
     }
 
     /// Asks with a body that is full of faults, if there is one.

@@ -1,4 +1,4 @@
-//! Relaxed canonicalisation, RFC 6376 §3.4.2 and §3.4.4.
+//! Canonicalisation, RFC 6376 §3.4: of a header field and of a body, relaxed or simple.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -6,9 +6,47 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 /// Octets gathered before they go to the hash.
 const CHUNK: usize = 16 * 1024;
 
-/// `bh=`: the SHA-256 of a body in relaxed form, in base64.
-pub fn body_hash(body: &[u8]) -> String {
+/// How a text is brought into the form that is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Canonicalization {
+    /// White space may change on the way.
+    #[default]
+    Relaxed,
+    /// Nothing may.
+    Simple,
+}
+
+impl Canonicalization {
+    /// The name in `c=`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Relaxed => "relaxed",
+            Self::Simple => "simple",
+        }
+    }
+
+    /// The one with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Relaxed, Self::Simple].into_iter().find(|known| known.as_str() == name)
+    }
+
+    /// Adds a header field without its final CRLF; `line` is the whole field as it stands there.
+    pub(super) fn field(self, name: &str, value: &[u8], line: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Relaxed => relaxed_field(name, value, out),
+            Self::Simple => out.extend_from_slice(line.strip_suffix(b"\r\n").unwrap_or(line)),
+        }
+    }
+}
+
+/// `bh=`: the SHA-256 of a body in canonical form, in base64.
+pub fn body_hash(canonicalization: Canonicalization, body: &[u8]) -> String {
     let mut context = Context::new(&SHA256);
+    if canonicalization == Canonicalization::Simple {
+        context.update(without_empty_lines(body));
+        context.update(b"\r\n");
+        return STANDARD.encode(context.finish());
+    }
     let mut buffer = Vec::with_capacity(body.len().min(CHUNK) + 1024);
     relaxed_body(body, &mut buffer, |buffer| {
         if buffer.len() >= CHUNK {
@@ -18,6 +56,15 @@ pub fn body_hash(body: &[u8]) -> String {
     });
     context.update(&buffer);
     STANDARD.encode(context.finish())
+}
+
+/// RFC 6376 §3.4.3: empty lines at the end go, and one line end is there in any case.
+fn without_empty_lines(body: &[u8]) -> &[u8] {
+    let mut rest = body;
+    while let Some(shorter) = rest.strip_suffix(b"\r\n") {
+        rest = shorter;
+    }
+    rest
 }
 
 /// RFC 6376 §3.4.4. Lines of nothing but white space are empty lines, so at the end of the body they go too.
@@ -95,6 +142,7 @@ mod tests {
 
     #[test]
     fn hashes() {
+        let body_hash = |body: &[u8]| body_hash(Canonicalization::Relaxed, body);
         // RFC 6376 §3.4.4: the empty body.
         assert_eq!(body_hash(b" \r\n"), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
         // RFC 8463 appendix A.3, which is also that of RFC 6376 appendix A.2.
@@ -103,6 +151,17 @@ mod tests {
         let long = b"some words\tand more \r\n".repeat(5000);
         let canonical = b"some words and more\r\n".repeat(5000);
         assert_eq!(body_hash(&long), body_hash(&canonical));
+    }
+
+    #[test]
+    fn simple_bodies_lose_only_empty_lines_at_the_end() {
+        let hash = |body: &[u8]| body_hash(Canonicalization::Simple, body);
+        // RFC 6376 §3.4.3: the empty body is a line end.
+        assert_eq!(hash(b""), "frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=");
+        assert_eq!(hash(b"\r\n\r\n"), hash(b""));
+        assert_eq!(hash(b"a  b\r\n\r\n"), hash(b"a  b"));
+        assert_ne!(hash(b"a  b\r\n"), hash(b"a b\r\n"));
+        assert_ne!(hash(b"a\r\n \r\n"), hash(b"a\r\n"));
     }
 
     #[test]

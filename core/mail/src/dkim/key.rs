@@ -56,6 +56,16 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
+/// An RSA key of PKCS #1 (RFC 8017 §A.1.2) as PKCS #8.
+///
+/// # Errors
+/// When the DER is no such key, or it has fewer than 2048 bits.
+pub fn rsa_to_pkcs8(der: &[u8]) -> Result<Vec<u8>, KeyError> {
+    let key = RsaKeyPair::from_der(der).map_err(|_| KeyError::Rejected)?;
+    let der = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&key);
+    Ok(der.map_err(|_| KeyError::Failed)?.as_ref().to_vec())
+}
+
 impl SigningKey {
     /// A new RSA key of 2048 bits as PKCS#8 DER; takes about a tenth of a second.
     ///
@@ -89,6 +99,14 @@ impl SigningKey {
                 .map(|key| Inner::Ed25519(Box::new(key))),
         };
         inner.map(Self).map_err(|_| KeyError::Rejected)
+    }
+
+    /// Bits of the modulus of an RSA key.
+    pub fn rsa_bits(&self) -> Option<usize> {
+        match &self.0 {
+            Inner::Rsa(key) => Some(key.public_modulus_len() * 8),
+            Inner::Ed25519(_) => None,
+        }
     }
 
     /// What the key signs with.

@@ -1,30 +1,10 @@
 //! Making DKIM-Signature fields, RFC 6376 §5.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use time::{Duration, OffsetDateTime};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-
-use super::{
-    KeyError, Signer,
-    canonical::{body_hash, relaxed_field},
-};
-use crate::message::header_fields;
-
-/// Fields that are signed once more than they are present, so that none can be added or doubled.
-const OVERSIGNED: &[&str] = &[
-    "From",
-    "To",
-    "Cc",
-    "Bcc",
-    "Reply-To",
-    "References",
-    "In-Reply-To",
-    "Subject",
-    "Date",
-    "Message-ID",
-    "MIME-Version",
-    "Content-Type",
-];
+use super::{Canonicalization, KeyError, Settings, Signer, canonical::body_hash};
+use crate::message::{field_of, header_fields};
 
 /// Fields that are signed when present; RFC 8058 §4 wants the List ones signed, lists may add their own.
 const SIGNED_IF_PRESENT: &[&str] =
@@ -33,7 +13,7 @@ const SIGNED_IF_PRESENT: &[&str] =
 /// The DKIM-Signature fields of all signers, folded and with their CRLF, to be put before the message.
 ///
 /// `header` is the whole header, `body` what follows the empty line, both with CRLF line ends. The body is
-/// hashed once. A duration of zero gives signatures that do not expire.
+/// hashed once.
 ///
 /// # Errors
 /// When a key fails to sign.
@@ -42,53 +22,61 @@ pub fn sign(
     header: &[u8],
     body: &[u8],
     now: OffsetDateTime,
-    expires_in: Duration,
+    settings: &Settings,
 ) -> Result<Vec<u8>, KeyError> {
     let mut out = Vec::with_capacity(1024 * signers.len());
     if signers.is_empty() {
         return Ok(out);
     }
-    let (names, canonical) = signed_fields(header);
-    let body_hash = body_hash(body);
+    let (names, canonical) = signed_fields(header, settings);
+    let body_hash = body_hash(settings.body, body);
     let signed_at = now.unix_timestamp();
-    let times = match now.checked_add(expires_in) {
-        Some(end) if expires_in > Duration::ZERO => {
+    let times = match now.checked_add(settings.expires_in) {
+        Some(end) if settings.expires_in > Duration::ZERO => {
             format!("t={signed_at}; x={}", end.unix_timestamp())
         }
         _ => format!("t={signed_at}"),
     };
+    let forms = (settings.header, settings.body);
     for signer in signers {
-        let field = unsigned_field(signer, &times, &names, &body_hash);
+        let field = unsigned_field(signer, forms, &[&times, &names, &body_hash]);
         let mut text = canonical.clone();
-        relaxed_field("DKIM-Signature", field.as_bytes(), &mut text);
+        let line = [b"DKIM-Signature:", field.as_bytes()].concat();
+        settings.header.field("DKIM-Signature", field.as_bytes(), &line, &mut text);
         let signature = STANDARD.encode(signer.key.sign(&text)?);
-        out.extend_from_slice(b"DKIM-Signature:");
-        out.extend_from_slice(field.as_bytes());
+        out.extend_from_slice(&line);
         write_folded(&signature, &mut out);
     }
     Ok(out)
 }
 
 /// The value of `h=` with its folds, and the signed fields in canonical form.
-fn signed_fields(header: &[u8]) -> (String, Vec<u8>) {
-    let fields: Vec<(&str, &[u8])> = header_fields(header).collect();
+fn signed_fields(header: &[u8], settings: &Settings) -> (String, Vec<u8>) {
+    let mut fields = Vec::new();
+    let mut lines = header_fields(header);
+    while let Some(line) = lines.next_line() {
+        fields.extend(field_of(line).map(|(name, value)| (name, value, line)));
+    }
     let mut names = FoldedNames::default();
     let mut canonical = Vec::with_capacity(2048);
-    let mut add = |name: &'static str, oversign: bool| {
+    let mut add = |name: &str, oversign: bool| {
         // RFC 6376 §5.4.2: several fields of one name are taken from the bottom up.
-        for (written, value) in fields.iter().rev().filter(|(n, _)| n.eq_ignore_ascii_case(name)) {
+        for (written, value, line) in
+            fields.iter().rev().filter(|(n, ..)| n.eq_ignore_ascii_case(name))
+        {
             names.push(name);
-            relaxed_field(written, value, &mut canonical);
+            settings.header.field(written, value, line, &mut canonical);
             canonical.extend_from_slice(b"\r\n");
         }
         if oversign {
             names.push(name);
         }
     };
-    for name in OVERSIGNED {
+    for name in &settings.oversigned {
         add(name, true);
     }
-    for name in SIGNED_IF_PRESENT {
+    let is_over = |name: &str| settings.oversigned.iter().any(|one| one.eq_ignore_ascii_case(name));
+    for name in SIGNED_IF_PRESENT.iter().filter(|name| !is_over(name)) {
         add(name, false);
     }
     (names.text, canonical)
@@ -117,10 +105,16 @@ impl FoldedNames {
 }
 
 /// The value of the field with an empty `b=`.
-fn unsigned_field(signer: &Signer, times: &str, names: &str, body_hash: &str) -> String {
+fn unsigned_field(
+    signer: &Signer,
+    (header, body): (Canonicalization, Canonicalization),
+    [times, names, body_hash]: &[&str; 3],
+) -> String {
     format!(
-        " v=1; a={}; c=relaxed/relaxed;\r\n\td={}; s={};\r\n\t{times};\r\n\th={names};\r\n\tbh={body_hash};\r\n\tb=",
+        " v=1; a={}; c={}/{};\r\n\td={}; s={};\r\n\t{times};\r\n\th={names};\r\n\tbh={body_hash};\r\n\tb=",
         signer.key.algorithm().as_str(),
+        header.as_str(),
+        body.as_str(),
         signer.domain,
         signer.selector,
     )

@@ -74,10 +74,18 @@ fn both() -> Vec<Signer> {
     vec![signer(Algorithm::RsaSha256, "r1"), signer(Algorithm::Ed25519Sha256, "e1")]
 }
 
+fn lasting() -> Settings {
+    Settings { expires_in: Duration::days(36500), ..Settings::default() }
+}
+
 fn signed(signers: &[Signer], message: &[u8]) -> Vec<u8> {
+    signed_as(signers, message, &lasting())
+}
+
+fn signed_as(signers: &[Signer], message: &[u8], settings: &Settings) -> Vec<u8> {
     let (header, body) = split_header(message).unwrap();
     let now = datetime!(2026-01-01 00:00:00 UTC);
-    let mut out = sign(signers, header, body, now, Duration::days(36500)).unwrap();
+    let mut out = sign(signers, header, body, now, settings).unwrap();
     out.extend_from_slice(message);
     out
 }
@@ -141,6 +149,7 @@ fn both_algorithms_verify() {
 
 #[test]
 fn bodies_that_end_in_white_space_only_hash_as_the_rfc_says() {
+    let body_hash = |body: &[u8]| body_hash(Canonicalization::Relaxed, body);
     // mail-auth 0.13 gets these wrong, so that it cannot be the judge.
     assert_eq!(body_hash(b"a\r\n \r\n\t\r\n"), body_hash(b"a\r\n"));
     assert_eq!(body_hash(b" \t\r\n"), body_hash(b""));
@@ -203,9 +212,56 @@ fn refuses_other_keys() {
 #[test]
 fn no_expiry_and_no_signers() {
     let now = datetime!(2026-01-01 00:00:00 UTC);
-    assert_eq!(sign(&[], b"From: a@b\r\n", b"", now, Duration::DAY), Ok(Vec::new()));
-    let out =
-        sign(&[signer(Algorithm::Ed25519Sha256, "e")], b"From: a@b\r\n", b"", now, Duration::ZERO);
+    assert_eq!(sign(&[], b"From: a@b\r\n", b"", now, &lasting()), Ok(Vec::new()));
+    let settings = Settings { expires_in: Duration::ZERO, ..Settings::default() };
+    let out = sign(&[signer(Algorithm::Ed25519Sha256, "e")], b"From: a@b\r\n", b"", now, &settings);
     let text = String::from_utf8(out.unwrap()).unwrap();
     assert!(text.contains("t=1767225600;") && !text.contains("x="), "{text}");
+}
+
+#[test]
+fn every_canonicalization_verifies_and_says_which_it_is() {
+    let signers = both();
+    let message = format!("{HEADER}\r\nx  y \r\n\r\n\r\n");
+    for header in [Canonicalization::Relaxed, Canonicalization::Simple] {
+        for body in [Canonicalization::Relaxed, Canonicalization::Simple] {
+            let settings = Settings { header, body, ..lasting() };
+            let text = signed_as(&signers, message.as_bytes(), &settings);
+            let named = format!("c={}/{};", header.as_str(), body.as_str());
+            let text = String::from_utf8(text).unwrap();
+            assert!(text.contains(&named), "{text}");
+            assert_eq!(verify(&signers, text.as_bytes()), (2, 2), "{text}");
+            // White space that changes on the way breaks what is simple.
+            let is_simple = |form| usize::from(form == Canonicalization::Simple) * 2;
+            let respaced = text.replace("x  y", "x y");
+            assert_eq!(verify(&signers, respaced.as_bytes()).0, 2 - is_simple(body));
+            let respaced = text.replace("Subject: a  b", "Subject: a b");
+            assert_eq!(verify(&signers, respaced.as_bytes()).0, 2 - is_simple(header));
+        }
+    }
+}
+
+#[test]
+fn a_domain_chooses_what_is_over_signed() {
+    let signers = both();
+    let oversigned = ["From", "Subject", "Sender"].map(str::to_owned).to_vec();
+    let settings = Settings { oversigned, ..lasting() };
+    let message = format!("Sender: a@example.org\r\n{HEADER}\r\nbody\r\n");
+    let text = String::from_utf8(signed_as(&signers, message.as_bytes(), &settings)).unwrap();
+    assert!(text.contains("h=From:From:Subject:Subject:Sender:Sender:"), "{text}");
+    assert_eq!(verify(&signers, text.as_bytes()), (2, 2));
+    let added = |field: &str| verify(&signers, format!("{field}\r\n{text}").as_bytes()).0;
+    assert_eq!((added("Cc: b@example.org"), added("Sender: b@example.org")), (2, 0));
+}
+
+#[test]
+fn an_rsa_key_in_the_old_form_is_the_same_key() {
+    let pkcs8 = SigningKey::generate_rsa().unwrap();
+    let key = SigningKey::from_pkcs8(Algorithm::RsaSha256, &pkcs8).unwrap();
+    assert_eq!(key.rsa_bits(), Some(2048));
+    // The private key is the octet string at the end of PKCS #8 (RFC 5208 §5).
+    let at = pkcs8.windows(4).skip(4).position(|w| w[..2] == [0x30, 0x82]).unwrap() + 4;
+    let again = SigningKey::from_pkcs8(Algorithm::RsaSha256, &rsa_to_pkcs8(&pkcs8[at..]).unwrap());
+    assert_eq!(again.unwrap().public_record(), key.public_record());
+    assert!(rsa_to_pkcs8(&pkcs8).is_err());
 }
