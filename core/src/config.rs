@@ -22,6 +22,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// Where MTA-STS policies come from.
     pub policy_hosts: PolicyHosts,
+    /// Reports about TLS that go out.
+    pub tls_reports: TlsReports,
     /// Endpoints of webhooks may also be in these networks, written as CIDR.
     pub webhook_allowed_networks: Vec<String>,
     /// Most connections that deliver mail at a time.
@@ -42,6 +44,27 @@ pub struct Config {
     pub oidc: Option<Oidc>,
     /// Local addresses without an account are delivered to the sender's (localserve).
     pub sandbox: bool,
+}
+
+/// Reports about TLS (RFC 8460) that go out.
+#[derive(Debug, Clone, Default)]
+pub struct TlsReports {
+    /// Which ones.
+    pub send: SendReports,
+    /// Who reports; none: the domain that they are sent from.
+    pub organization: Option<String>,
+}
+
+/// Which reports go out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SendReports {
+    /// None, and nothing is counted.
+    Off,
+    /// Those that tell of a failure.
+    #[default]
+    Failures,
+    /// All.
+    All,
 }
 
 /// The web servers that give MTA-STS policies: those of the Internet, but for tests.
@@ -182,6 +205,7 @@ impl Default for Config {
                 smart_host: None,
             },
             policy_hosts: PolicyHosts::default(),
+            tls_reports: TlsReports::default(),
             webhook_allowed_networks: Vec::new(),
             delivery_connections: 500,
             connections_per_destination: 20,

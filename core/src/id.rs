@@ -89,6 +89,10 @@ kinds! {
     Upload = "upl";
     /// The MTA-STS policy of a domain.
     MtaStsPolicy = "sts";
+    /// A report about TLS that we send.
+    TlsReportSent = "tlo";
+    /// An address that gets no reports about TLS.
+    TlsReportSuppression = "tls";
 }
 
 /// Identifier of a `K`.

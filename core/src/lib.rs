@@ -48,6 +48,7 @@ pub mod templates;
 mod text;
 pub mod threads;
 pub mod time;
+pub mod tls_reports;
 pub mod tokens;
 pub mod trace;
 pub mod uploads;

@@ -23,6 +23,7 @@ use crate::{
     queue::Queue,
     room::Room,
     spool::Budgets,
+    tls_reports::TlsReports,
     tokens::SigningKeys,
     trace::TraceKey,
     vault::Vault,
@@ -73,6 +74,7 @@ struct Inner {
     refusals: Refusals,
     provider: Option<Provider>,
     mta_sts: MtaSts,
+    tls_reports: TlsReports,
 }
 
 impl Platform {
@@ -85,6 +87,7 @@ impl Platform {
         let budgets = Budgets::new(&parts.config)?;
         let provider = Provider::new(&parts.config, &parts.resolver)?;
         let mta_sts = MtaSts::new(&parts.config, &parts.resolver)?;
+        let tls_reports = TlsReports::new(&parts.config, &parts.resolver)?;
         let blobs = Blobs::new(&parts.config, budgets.disk.clone())?;
         Ok(Self(Arc::new(Inner {
             config: parts.config,
@@ -109,6 +112,7 @@ impl Platform {
             refusals: Refusals::default(),
             provider,
             mta_sts,
+            tls_reports,
         })))
     }
 
@@ -191,6 +195,10 @@ impl Platform {
 
     pub(crate) fn mta_sts(&self) -> &MtaSts {
         &self.0.mta_sts
+    }
+
+    pub(crate) fn tls_reports(&self) -> &TlsReports {
+        &self.0.tls_reports
     }
 
     pub(crate) fn cursor_key(&self) -> &CursorKey {

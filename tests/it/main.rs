@@ -28,6 +28,7 @@ mod sandbox;
 mod smtp_server;
 mod submission;
 mod suppressions;
+mod tls_reports;
 mod webhooks;
 
 posthouse_tests::postgres_keeper!();

@@ -200,6 +200,11 @@ impl Node {
         format!("http://{}", self.server.addresses.http)
     }
 
+    /// Sends the reports about TLS that are due now.
+    pub async fn send_tls_reports(&self) {
+        self.server.send_tls_reports().await;
+    }
+
     /// Does the hourly clean-up of this node now.
     pub async fn clean_up(&self) {
         self.server.clean_up().await;
@@ -409,6 +414,11 @@ impl App {
     /// Checks the domains that are due now.
     pub async fn check_domains(&self) {
         self.server.as_ref().expect("a running server").check_domains().await;
+    }
+
+    /// Sends the reports about TLS that are due now.
+    pub async fn send_tls_reports(&self) {
+        self.server.as_ref().expect("a running server").send_tls_reports().await;
     }
 
     /// Stops the server and starts it again on the same data. It listens on the same ports.

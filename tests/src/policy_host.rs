@@ -1,4 +1,5 @@
-//! The web server of an MTA-STS policy: HTTPS at the address of `mta-sts.<domain>`.
+//! The web server of an MTA-STS policy: HTTPS at the address of `mta-sts.<domain>`. It also takes what
+//! is posted to it.
 
 use std::{
     net::SocketAddr,
@@ -21,6 +22,8 @@ struct Shared {
     /// The whole answer; none: it hangs.
     answer: Mutex<Option<String>>,
     requests: Mutex<Vec<String>>,
+    /// Media type and octets of what was posted.
+    posted: Mutex<Vec<(String, Vec<u8>)>>,
 }
 
 /// A running web server; it ends when dropped.
@@ -88,6 +91,20 @@ impl PolicyHost {
     }
 }
 
+impl PolicyHost {
+    /// What was posted to it.
+    pub fn bodies(&self) -> Vec<Vec<u8>> {
+        let posted = self.shared.posted.lock().unwrap_or_else(PoisonError::into_inner);
+        posted.iter().map(|(_, body)| body.clone()).collect()
+    }
+
+    /// The media types of that.
+    pub fn media_types(&self) -> Vec<String> {
+        let posted = self.shared.posted.lock().unwrap_or_else(PoisonError::into_inner);
+        posted.iter().map(|(kind, _)| kind.clone()).collect()
+    }
+}
+
 async fn listen(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
@@ -106,11 +123,19 @@ async fn serve(tcp: TcpStream, tls: TlsAcceptor, shared: Arc<Shared>) {
     loop {
         let Ok(read @ 1..) = stream.read(&mut buffer).await else { return };
         request.extend_from_slice(&buffer[..read]);
-        if !request.ends_with(b"\r\n\r\n") {
+        let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        let text = String::from_utf8_lossy(&request[..end]).to_lowercase();
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+        let length: usize = field("content-length: ").map_or(0, |text| text.parse().unwrap());
+        let body = &request[end + 4..];
+        if body.len() < length {
             continue;
         }
-        let text = String::from_utf8_lossy(&request).into_owned();
-        let line = text.lines().next().unwrap_or_default().to_owned();
+        if let Some(kind) = field("content-type: ") {
+            let posted = (kind.to_owned(), body.to_vec());
+            shared.posted.lock().unwrap_or_else(PoisonError::into_inner).push(posted);
+        }
+        let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
         shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         request.clear();
         let answer = shared.answer.lock().unwrap_or_else(PoisonError::into_inner).clone();

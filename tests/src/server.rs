@@ -138,6 +138,11 @@ impl Server {
         Box::pin(posthouse_core::domains::checks::run_due(self.app.platform())).await.unwrap();
     }
 
+    /// Sends the reports about TLS that are due.
+    pub(crate) async fn send_tls_reports(&self) {
+        posthouse_core::tls_reports::send_due(self.app.platform()).await.unwrap();
+    }
+
     /// Stops as at SIGTERM.
     pub(crate) async fn stop(self) {
         self.app.stop().await;

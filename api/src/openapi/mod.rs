@@ -17,6 +17,7 @@ const TAGS: &[(&str, &str)] = &[
     ("events", "The event log: everything that happened, in order."),
     ("webhooks", "Events, sent to your server."),
     ("queue", "The outgoing queue."),
+    ("reports", "Reports between mail servers, for administrators."),
     ("suppressions", "Recipients that are not written to, and unsubscribing."),
     ("templates", "Stored templates of messages, in versions."),
     ("mail", "Mailboxes and the mail in them."),

@@ -40,6 +40,7 @@ mod suppressions;
 mod template_shapes;
 mod templates;
 mod threads;
+mod tls_reports;
 mod transports;
 mod uploads;
 mod webhook_calls;
@@ -78,6 +79,7 @@ pub(crate) fn router() -> OpenApiRouter<ApiState> {
         .merge(transports::router())
         .merge(mail_routes::router())
         .merge(mta_sts_policies::router())
+        .merge(tls_reports::router())
         .merge(suppressions::router())
         .merge(templates::router())
         .merge(mailboxes::router())

@@ -149,7 +149,7 @@ impl PreviewPolicy {
     fn of(sts: &Sts) -> Option<Self> {
         match sts {
             Sts::Absent => None,
-            Sts::Unavailable(error) => {
+            Sts::Unavailable(_, error) => {
                 let error = Some(error.to_string());
                 Some(Self { mode: None, mx: Vec::new(), expires_at: None, error })
             }
@@ -206,7 +206,7 @@ impl PreviewHost {
     fn new(host: Host, sts: &Sts) -> Self {
         let mta_sts_match = match sts {
             Sts::Found(policy) => Some(policy.covers(&host.name)),
-            Sts::Absent | Sts::Unavailable(_) => None,
+            Sts::Absent | Sts::Unavailable(..) => None,
         };
         Self {
             name: host.name.to_string(),

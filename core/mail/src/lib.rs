@@ -18,6 +18,7 @@ pub mod pattern;
 pub mod received;
 pub mod report;
 pub mod search;
+pub mod tls_report;
 
 mod date;
 mod encoded_word;

@@ -75,7 +75,7 @@ fn required(candidate: &Candidate<'_>, base: &str, records: Vec<Tlsa>) -> Securi
 fn barred(host: &str, base: &str, error: &DnsError) -> Security {
     let text = format!("{host}: the TLSA records of {base} could not be looked up: {error}");
     let barred = Some(Arc::new(Reply::local("4.4.3", text)));
-    Security { barred, ..Security::default() }
+    Security { barred, dane_unknown: true, ..Security::default() }
 }
 
 #[cfg(test)]

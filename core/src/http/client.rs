@@ -72,6 +72,27 @@ impl RetryAfter {
     }
 }
 
+/// Why something could not be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FetchError {
+    pub text: String,
+    /// The certificate of the web server does not verify.
+    pub certificate: bool,
+}
+
+impl From<String> for FetchError {
+    fn from(text: String) -> Self {
+        Self { text, certificate: false }
+    }
+}
+
+impl From<reqwest::Error> for FetchError {
+    fn from(error: reqwest::Error) -> Self {
+        let certificate = is_of_certificate(&error);
+        Self { text: describe(error), certificate }
+    }
+}
+
 impl Answer {
     /// Only 2xx is success.
     pub(crate) fn is_success(&self) -> bool {
@@ -138,11 +159,11 @@ impl Client {
 
     /// Gets what is at `url`, at most 64 KiB; else what went wrong. Only 200 is success.
     pub(crate) async fn get(&self, url: &Url) -> Result<Vec<u8>, String> {
-        self.fetch(url, |_| true).await
+        self.fetch(url, |_| true).await.map_err(|error| error.text)
     }
 
     /// The same of what is plain text.
-    pub(crate) async fn get_text(&self, url: &Url) -> Result<Vec<u8>, String> {
+    pub(crate) async fn get_text(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
         self.fetch(url, is_plain_text).await
     }
 
@@ -150,20 +171,20 @@ impl Client {
         &self,
         url: &Url,
         is_good: impl Fn(&HeaderMap) -> bool,
-    ) -> Result<Vec<u8>, String> {
+    ) -> Result<Vec<u8>, FetchError> {
         let fetch = async {
             let client = self.for_url(url)?;
-            let response = client.get(url.clone()).send().await.map_err(describe)?;
+            let response = client.get(url.clone()).send().await?;
             if response.status() != StatusCode::OK {
-                return Err(format!("the answer is {}", response.status()));
+                return Err(format!("the answer is {}", response.status()).into());
             }
             if !is_good(response.headers()) {
-                return Err("the answer is not of the right media type".to_owned());
+                return Err("the answer is not of the right media type".to_owned().into());
             }
             whole(response).await
         };
         let late = || format!("no answer within {} s", self.timeout.as_secs());
-        tokio::time::timeout(self.timeout, fetch).await.unwrap_or_else(|_| Err(late()))
+        tokio::time::timeout(self.timeout, fetch).await.unwrap_or_else(|_| Err(late().into()))
     }
 
     async fn send(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Response, Answer> {
@@ -229,11 +250,11 @@ async fn read(mut response: Response, deadline: tokio::time::Instant) -> Answer 
 }
 
 /// All of an answer, unless it is too large.
-async fn whole(mut response: Response) -> Result<Vec<u8>, String> {
+async fn whole(mut response: Response) -> Result<Vec<u8>, FetchError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(describe)? {
+    while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > READ_BODY {
-            return Err(format!("the answer has more than {READ_BODY} octets"));
+            return Err(format!("the answer has more than {READ_BODY} octets").into());
         }
         body.extend_from_slice(&chunk);
     }
@@ -247,6 +268,23 @@ pub(crate) fn beginning(bytes: &[u8]) -> String {
     // A character that was cut in two is not part of what came.
     let was_cut = bytes.len() >= KEPT_BODY && text.ends_with('\u{fffd}');
     if was_cut { text.trim_end_matches('\u{fffd}').to_owned() } else { text }
+}
+
+/// Whether TLS found the certificate wanting.
+fn is_of_certificate(error: &reqwest::Error) -> bool {
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        if let Some(rustls::Error::InvalidCertificate(_)) = cause.downcast_ref() {
+            return true;
+        }
+        // An I/O error does not count what it wraps as its source.
+        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match wrapped {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        };
+    }
+    false
 }
 
 /// What went wrong, without the URL (it may hold a secret) and without internal addresses.

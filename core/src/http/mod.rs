@@ -6,7 +6,7 @@ mod guard;
 
 #[cfg(test)]
 pub(crate) use client::RetryAfter;
-pub(crate) use client::{Answer, Client, beginning};
+pub(crate) use client::{Answer, Client, FetchError, beginning};
 #[cfg(test)]
 pub(crate) use guard::policy;
 pub(crate) use guard::{Lookup, Policy, Ports, lookup_with};

@@ -28,7 +28,7 @@ use crate::{
     limits,
     mails::Origin,
     messages::{
-        Submission, SubmittedDelivery, labels,
+        Purpose, Submission, SubmittedDelivery, labels,
         writer::{self, Prepared},
     },
     platform::Platform,
@@ -204,6 +204,7 @@ fn message(
         internet_message_id: envelope.message_id.clone().unwrap_or_else(own_id),
         created_at: now,
         sandbox: platform.config().delivery.sandbox,
+        purpose: Purpose::Mail,
         tags: to_raw_value::<[String]>(&[]).map_err(Error::internal)?,
         metadata,
         prefix: [marks.as_bytes(), trace].concat().into(),

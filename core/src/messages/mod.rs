@@ -118,6 +118,8 @@ pub struct Options {
     pub unsubscribe: Option<Unsubscribe>,
     /// How it came, for the Received field.
     pub protocol: Protocol,
+    /// What it is for.
+    pub purpose: Purpose,
 }
 
 impl Options {
@@ -135,6 +137,22 @@ pub struct Dsn {
     pub message: MailDsn,
     /// What RCPT says of recipients; of others, nothing.
     pub recipients: HashMap<Address, RcptDsn>,
+}
+
+/// What a message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// Whatever somebody has to say.
+    #[default]
+    Mail,
+    /// A report that the server makes: there are no reports about its delivery.
+    Report,
+}
+
+impl From<bool> for Purpose {
+    fn from(is_report: bool) -> Self {
+        if is_report { Self::Report } else { Self::Mail }
+    }
 }
 
 /// What to do when a recipient is on the suppression list.

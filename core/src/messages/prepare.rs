@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 
 pub(super) use self::known::Known;
 use super::{
-    Content, NewMessage, OnSuppressed, Options, Protocol, ReversePath, Submission,
+    Content, NewMessage, OnSuppressed, Options, Protocol, Purpose, ReversePath, Submission,
     SubmittedDelivery, labels, writer::Prepared,
 };
 use crate::{
@@ -166,6 +166,7 @@ pub(super) async fn prepare(cx: &Cx, made: Made) -> Result<Prepared> {
         counted_key: cx.actor().counted_key(),
         message: Arc::new(queue::store::Message {
             dsn: options.dsn.message,
+            purpose: options.purpose,
             ..message(cx, &submission, finished, sender.mail_from, (tags, metadata))
         }),
         submission,
@@ -267,6 +268,7 @@ fn message(
         internet_message_id: finished.internet_message_id,
         created_at: submission.created_at,
         sandbox: submission.sandbox,
+        purpose: Purpose::Mail,
         tags,
         metadata,
         prefix: finished.prefix.into(),

@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Message, writer::Prepared};
+use super::{Message, Purpose, writer::Prepared};
 use crate::{
     error::Result,
     id::{self, Account, Id},
@@ -86,16 +86,15 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[&Prepared]) -> Resul
     sqlx::query!(
         "INSERT INTO messages (account_id, message_id, created_at, door, mail_from, header_from,
              subject, internet_message_id, size_bytes, recipients, blob_hash, prefix, smtputf8,
-             eight_bit, sandbox, tags, metadata, stream, require_tls, dsn_ret,
-             dsn_envid)
+             eight_bit, sandbox, tags, metadata, stream, require_tls, dsn_ret, dsn_envid, is_report)
          SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16::json,
-             c17::json, c18, c19, c20, c21
+             c17::json, c18, c19, c20, c21, c22
          FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[],
              $6::text[], $7::text[], $8::text[], $9::bigint[], $10::integer[], $11::bytea[],
              $12::bytea[], $13::boolean[], $14::boolean[], $15::boolean[], $16::text[],
-             $17::text[], $18::text[], $19::boolean[], $20::text[], $21::text[])
+             $17::text[], $18::text[], $19::boolean[], $20::text[], $21::text[], $22::boolean[])
              AS new (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17,
-                 c18, c19, c20, c21)",
+                 c18, c19, c20, c21, c22)",
         &accounts,
         &ids,
         &times,
@@ -116,7 +115,8 @@ pub(super) async fn insert(conn: &mut PgConnection, rows: &[&Prepared]) -> Resul
         &streams as &[Option<&str>],
         &require_tls as &[Option<bool>],
         &ret as &[Option<&str>],
-        &envid as &[Option<&str>]
+        &envid as &[Option<&str>],
+        &rows.iter().map(|row| row.message.purpose == Purpose::Report).collect::<Vec<_>>()
     )
     .execute(&mut *conn)
     .await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::Rng as _;
 use time::{Duration, OffsetDateTime};
 
-use super::{Known, NOTED, Policy, Sts, record, store};
+use super::{Fault, Known, NOTED, Policy, Sts, record, store};
 use crate::{
     error::Result,
     platform::Platform,
@@ -83,7 +83,9 @@ async fn find(platform: &Platform, domain: &str) -> Result<Sts> {
         return Ok(Sts::Found(Arc::clone(policy)));
     }
     Ok(match (published, &known.error) {
-        (Published::Id(_), Some(error)) => Sts::Unavailable(Arc::clone(error)),
+        (Published::Id(_), Some(error)) => {
+            Sts::Unavailable(known.fault.unwrap_or(Fault::Fetch), Arc::clone(error))
+        }
         _ => Sts::Absent,
     })
 }
@@ -149,11 +151,12 @@ pub(super) async fn fetch(
             let last_used_at = known.last_used_at.or(Some(now));
             known = Known { policy: Some(Arc::new(policy)), last_used_at, ..Known::default() };
         }
-        Err(error) => {
-            tracing::info!(domain, error, "an MTA-STS policy could not be fetched");
-            store::save_failure(&mut conn, domain, &error, (now, refresh_at(now))).await?;
+        Err(failure) => {
+            tracing::info!(domain, error = failure.text, "an MTA-STS policy could not be fetched");
+            store::save_failure(&mut conn, domain, &failure, (now, refresh_at(now))).await?;
             known.failed_at = Some(now);
-            known.error = Some(error.into());
+            known.fault = Some(failure.fault);
+            known.error = Some(failure.text.into());
         }
     }
     drop(conn);

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::{Mode, store};
+use super::{Fault, Mode, store};
 use crate::{
     cx::Cx,
     error::Result,
@@ -38,6 +38,8 @@ pub struct StoredPolicy {
     pub failed_at: Option<OffsetDateTime>,
     /// Why.
     pub error: Option<String>,
+    /// In what way.
+    pub fault: Option<Fault>,
 }
 
 /// Which policies are wanted.

@@ -56,6 +56,46 @@ pub(crate) struct Known {
     last_used_at: Option<OffsetDateTime>,
     failed_at: Option<OffsetDateTime>,
     error: Option<Arc<str>>,
+    fault: Option<Fault>,
+}
+
+/// In what way a policy could not be had (RFC 8460 §4.3.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The web server did not give it.
+    Fetch,
+    /// What it gave is no policy.
+    Invalid,
+    /// Its certificate does not verify.
+    Certificate,
+}
+
+impl Fault {
+    /// Name in the database.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fetch => "fetch",
+            Self::Invalid => "invalid",
+            Self::Certificate => "certificate",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Fetch, Self::Invalid, Self::Certificate].into_iter().find(|it| it.as_str() == text)
+    }
+}
+
+/// Why a policy could not be fetched.
+struct Failure {
+    fault: Fault,
+    text: String,
+}
+
+impl From<http::FetchError> for Failure {
+    fn from(error: http::FetchError) -> Self {
+        let fault = if error.certificate { Fault::Certificate } else { Fault::Fetch };
+        Self { fault, text: error.text }
+    }
 }
 
 impl Known {
@@ -78,7 +118,7 @@ pub enum Sts {
     #[default]
     Absent,
     /// It has one that could not be fetched, and no earlier one that holds; says why.
-    Unavailable(Arc<str>),
+    Unavailable(Fault, Arc<str>),
     /// This.
     Found(Arc<Policy>),
 }
@@ -116,11 +156,14 @@ impl MtaSts {
 
     /// The text of a policy (RFC 8461 §3.3): over HTTPS with a certificate for that name, in one
     /// answer with status 200, as plain text of 64 KiB at most.
-    async fn fetch(&self, domain: &str) -> Result<policy::Rules, String> {
+    async fn fetch(&self, domain: &str) -> Result<policy::Rules, Failure> {
         let port = if self.port == 443 { String::new() } else { format!(":{}", self.port) };
         let url = format!("https://mta-sts.{domain}{port}/.well-known/mta-sts.txt");
-        let url: Url = url.parse().map_err(|_| "the domain cannot be in a URL".to_owned())?;
+        let failed = |fault, text: String| Failure { fault, text };
+        let url: Url = url
+            .parse()
+            .map_err(|_| failed(Fault::Fetch, "the domain cannot be in a URL".to_owned()))?;
         let text = self.client.get_text(&url).await?;
-        policy::parse(&text).map_err(|error| error.to_string())
+        policy::parse(&text).map_err(|error| failed(Fault::Invalid, error.to_string()))
     }
 }

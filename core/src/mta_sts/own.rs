@@ -32,7 +32,7 @@ pub(crate) async fn served(platform: &Platform, domain: &str) -> Served {
     };
     let rules = match platform.mta_sts().fetch(domain).await {
         Ok(rules) => rules,
-        Err(error) => return Served::Failed(error),
+        Err(failure) => return Served::Failed(failure.text),
     };
     let now = platform.now();
     let policy = Policy {

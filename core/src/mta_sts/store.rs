@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{KEPT, Known, Policy, PolicyFilter, StoredPolicy};
+use super::{Failure, Fault, KEPT, Known, Policy, PolicyFilter, StoredPolicy};
 use crate::{
     error::Result,
     id::{Id, MtaStsPolicy},
@@ -29,6 +29,7 @@ struct Row {
     refresh_at: OffsetDateTime,
     failed_at: Option<OffsetDateTime>,
     error: Option<String>,
+    fault: Option<String>,
 }
 
 impl From<Row> for StoredPolicy {
@@ -46,6 +47,7 @@ impl From<Row> for StoredPolicy {
             refresh_at: row.refresh_at,
             failed_at: row.failed_at,
             error: row.error,
+            fault: row.fault.as_deref().and_then(Fault::parse),
         }
     }
 }
@@ -64,6 +66,7 @@ impl From<StoredPolicy> for Known {
             last_used_at: Some(stored.last_used_at),
             failed_at: stored.failed_at,
             error: stored.error.map(Into::into),
+            fault: stored.fault,
         }
     }
 }
@@ -72,7 +75,7 @@ pub(super) async fn find(conn: &mut PgConnection, domain: &str) -> Result<Option
     let row = sqlx::query_as!(
         Row,
         "SELECT policy_id, domain, record_id, mode, mx, max_age_seconds, fetched_at, expires_at,
-             last_used_at, refresh_at, failed_at, error
+             last_used_at, refresh_at, failed_at, error, fault
          FROM mta_sts_policies WHERE domain = $1",
         domain
     )
@@ -94,7 +97,7 @@ pub(super) async fn save(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7, $9)
          ON CONFLICT (domain) DO UPDATE SET record_id = $3, mode = $4, mx = $5,
              max_age_seconds = $6, fetched_at = $7, expires_at = $8, refresh_at = $9,
-             failed_at = NULL, error = NULL
+             failed_at = NULL, error = NULL, fault = NULL
              WHERE p.fetched_at IS NULL OR p.fetched_at <= $7",
         domain,
         Id::<MtaStsPolicy>::new(policy.fetched_at).uuid(),
@@ -115,18 +118,21 @@ pub(super) async fn save(
 pub(super) async fn save_failure(
     conn: &mut PgConnection,
     domain: &str,
-    error: &str,
+    failure: &Failure,
     (now, refresh_at): (OffsetDateTime, OffsetDateTime),
 ) -> Result<()> {
     sqlx::query!(
-        "INSERT INTO mta_sts_policies (domain, policy_id, last_used_at, refresh_at, failed_at, error)
-         VALUES ($1, $2, $3, $4, $3, $5)
-         ON CONFLICT (domain) DO UPDATE SET refresh_at = $4, failed_at = $3, error = $5",
+        "INSERT INTO mta_sts_policies (domain, policy_id, last_used_at, refresh_at, failed_at, error,
+             fault)
+         VALUES ($1, $2, $3, $4, $3, $5, $6)
+         ON CONFLICT (domain) DO UPDATE
+             SET refresh_at = $4, failed_at = $3, error = $5, fault = $6",
         domain,
         Id::<MtaStsPolicy>::new(now).uuid(),
         now,
         refresh_at,
-        error
+        failure.text,
+        failure.fault.as_str()
     )
     .execute(conn)
     .await?;
@@ -162,7 +168,7 @@ pub(super) async fn claim(
              WHERE refresh_at <= $1 AND last_used_at > $3
              ORDER BY refresh_at LIMIT $4 FOR UPDATE SKIP LOCKED)
          RETURNING policy_id, domain, record_id, mode, mx, max_age_seconds, fetched_at, expires_at,
-             last_used_at, refresh_at, failed_at, error",
+             last_used_at, refresh_at, failed_at, error, fault",
         now,
         now + CLAIM,
         now - KEPT,
@@ -192,7 +198,7 @@ pub(super) async fn list(
         keyset,
         Row,
         "SELECT policy_id, domain, record_id, mode, mx, max_age_seconds, fetched_at, expires_at,
-             last_used_at, refresh_at, failed_at, error
+             last_used_at, refresh_at, failed_at, error, fault
          FROM mta_sts_policies
          WHERE ($3::text IS NULL OR domain = $3) AND ($4::text IS NULL OR mode = $4)",
         "policy_id",

@@ -192,6 +192,8 @@ pub struct Security {
     pub pkix: bool,
     /// TLS as its TLSA records say (RFC 7672).
     pub dane: Option<Arc<Dane>>,
+    /// Whether it has TLSA records could not be found out; so it is barred.
+    pub dane_unknown: bool,
 }
 
 impl Security {
@@ -245,6 +247,58 @@ pub struct Report {
     pub peer: Option<Peer>,
     /// Time from the start of the try to its end.
     pub duration: Duration,
+    /// Sessions that were begun, as reports about TLS count them.
+    pub sessions: Vec<Session>,
+}
+
+/// A session with a host as reports about TLS count it (RFC 8460 §4.3): a new one that has come as
+/// far as STARTTLS, or one that was not begun because the host is barred.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// MX host name.
+    pub host: Arc<str>,
+    /// Its address.
+    pub remote_address: IpAddr,
+    /// Our address.
+    pub local_address: Option<IpAddr>,
+    /// The name in its greeting.
+    pub helo: Option<String>,
+    /// What came of TLS; none: the host is barred.
+    pub checks: Option<Checks>,
+}
+
+/// What came of TLS in a session, by what may be asked of it. Each is found out whatever the others
+/// say, as far as the handshake goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checks {
+    /// There is TLS, whatever the certificate.
+    pub tls: Result<(), TlsFailure>,
+    /// The certificate verifies for the host name.
+    pub pkix: Result<(), TlsFailure>,
+    /// It is one that the TLSA records ask for; none: that was not asked.
+    pub dane: Option<Result<(), TlsFailure>>,
+}
+
+impl Checks {
+    /// Nothing came about.
+    pub const fn failed(failure: TlsFailure) -> Self {
+        Self { tls: Err(failure), pkix: Err(failure), dane: Some(Err(failure)) }
+    }
+}
+
+/// Why a negotiation of TLS failed (RFC 8460 §4.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsFailure {
+    /// The host has no STARTTLS, or refused it.
+    StartTlsNotSupported,
+    /// The certificate is for other names.
+    CertificateHostMismatch,
+    /// Its time is over, or has not come.
+    CertificateExpired,
+    /// Nobody who is trusted has issued it.
+    CertificateNotTrusted,
+    /// Anything else: the reason code.
+    Validation(&'static str),
 }
 
 /// The other end of the connection that gave the results.
@@ -258,6 +312,17 @@ pub struct Peer {
     pub local_address: Option<IpAddr>,
     /// TLS protection that was in force, if any.
     pub tls: Option<TlsInfo>,
+    /// What it can do of TLS, as far as it was asked.
+    pub offers: Option<Offers>,
+}
+
+/// Extensions about TLS that a host has offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offers {
+    /// STARTTLS (RFC 3207).
+    pub starttls: bool,
+    /// REQUIRETLS (RFC 8689); only within TLS.
+    pub requiretls: bool,
 }
 
 /// TLS protection of a connection.

@@ -24,6 +24,7 @@ use crate::{
     bounces,
     error::Error,
     id::{Id, Message as MessageKind},
+    messages::Purpose,
     platform::Platform,
     ports::transport::{Job, Outcome, Peer, Recipient, Reply, Report},
     sandbox, suppressions,
@@ -342,9 +343,15 @@ async fn attempt_by(
         last_address: first.last_address,
         per_connection: pace.limits().per_connection,
     };
+    let way = Arc::clone(&job.hop);
     let report = platform.transport().deliver(job).await;
     pace.note(Contact::of(&report), platform.now());
-    let Report { outcomes, peer, duration } = report;
+    let Report { outcomes, peer, duration, sessions } = report;
+    // No reports about the delivery of reports (RFC 8460 §7): they would never end.
+    if !relays && message.purpose != Purpose::Report {
+        let counted = platform.tls_reports().counted();
+        counted.note(platform, first.domain(), &way, &sessions);
+    }
     group
         .into_iter()
         .zip(outcomes)

@@ -11,7 +11,7 @@ use crate::{
     id::{self, Id},
     idempotency, inbound, limits, mails, mta_sts,
     platform::Platform,
-    tokens, uploads, webhooks,
+    tls_reports, tokens, uploads, webhooks,
 };
 
 const EVERY: Duration = Duration::from_hours(1);
@@ -50,6 +50,7 @@ pub async fn run_due(platform: &Platform) -> Result<()> {
     tokens::purge(&mut conn, now).await?;
     uploads::purge(&mut conn, now).await?;
     mta_sts::purge(&mut conn, now).await?;
+    tls_reports::purge(&mut conn, now).await?;
     drop(conn);
     tokens::rotate(platform).await?;
     blobs::garbage::collect(platform).await

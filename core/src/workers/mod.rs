@@ -11,7 +11,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use housekeeping::run_due as clean_up;
 
-use crate::{domains, error::Result, mta_sts, platform::Platform, queue, routing, webhooks};
+use crate::{
+    domains, error::Result, mta_sts, platform::Platform, queue, routing, tls_reports, webhooks,
+};
 
 /// How long deliveries in progress may take to end at shutdown.
 const GRACE: Duration = Duration::from_secs(20);
@@ -74,6 +76,7 @@ pub async fn start(platform: &Platform, node: &str, roles: &Roles) -> Result<Wor
         Box::pin(routing::load(platform)).await?;
         platform.writer().start(platform, &workers.writing, &workers.writers);
         platform.queue().completions.start(platform, &workers.writing, &workers.writers);
+        workers.writers.spawn(tls_reports::write_on(platform.clone(), workers.writing.clone()));
         let lease = queue::shards::run(platform.clone(), node.to_owned(), workers.leasing.clone());
         workers.leases.spawn(lease);
         let deliver = queue::deliver::run(platform.clone(), making(), workers.makers.clone());
@@ -89,6 +92,7 @@ pub async fn start(platform: &Platform, node: &str, roles: &Roles) -> Result<Wor
         workers.makers.spawn(sorter::run(platform.clone(), making()));
         workers.makers.spawn(mta_sts::run(platform.clone(), making()));
         workers.makers.spawn(domains::checks::run(platform.clone(), making()));
+        workers.makers.spawn(tls_reports::run(platform.clone(), making()));
     }
     if roles.delivery {
         // Else the first callers would be told to come back.

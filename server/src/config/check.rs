@@ -115,6 +115,7 @@ pub(super) fn check(file: file::File, environment: Environment) -> Result<Settin
         tokens: tokens(&file.tokens, &mut faults),
         oidc: file.oidc.map(|oidc| self::oidc(oidc, &mut faults)),
         delivery: delivery(file.delivery, environment.smart_host_password, &mut faults),
+        tls_reports: tls_reports(file.tls_reports, &mut faults),
         ..core::Config::default()
     };
     let log = log(file.log, environment.log, &mut faults);
@@ -390,6 +391,23 @@ fn delivery(file: file::Delivery, password: Option<String>, faults: &mut Faults)
         delay_notice_after: file.delay_notice_after_attempts,
         smart_host: file.smart_host.map(|host| Arc::new(smart_host(host, password, faults))),
     }
+}
+
+fn tls_reports(file: file::TlsReports, faults: &mut Faults) -> core::TlsReports {
+    let send = match file.send.as_str() {
+        "failures" => Some(core::SendReports::Failures),
+        "all" => Some(core::SendReports::All),
+        "off" => Some(core::SendReports::Off),
+        _ => None,
+    };
+    faults.require(send.is_some(), "tls_reports.send", "is failures, all or off");
+    let is_good = |name: &String| {
+        (1..=200).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+    };
+    let what = "has 1 to 200 characters, none of control";
+    let good = file.organization_name.as_ref().is_none_or(is_good);
+    faults.require(good, "tls_reports.organization_name", what);
+    core::TlsReports { send: send.unwrap_or_default(), organization: file.organization_name }
 }
 
 fn smart_host(

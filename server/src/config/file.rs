@@ -37,6 +37,8 @@ pub(crate) struct File {
     pub limits: Limits,
     /// Outgoing mail.
     pub delivery: Delivery,
+    /// Reports about TLS that go out.
+    pub tls_reports: TlsReports,
     /// Webhooks.
     pub webhooks: Webhooks,
     /// Access tokens.
@@ -231,6 +233,22 @@ impl Default for SmartHost {
 impl std::fmt::Debug for SmartHost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SmartHost").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+/// `[tls_reports]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TlsReports {
+    /// `failures`, `all` or `off`.
+    pub send: String,
+    /// Who reports; default: the domain that they are sent from.
+    pub organization_name: Option<String>,
+}
+
+impl Default for TlsReports {
+    fn default() -> Self {
+        Self { send: "failures".to_owned(), organization_name: None }
     }
 }
 

@@ -104,6 +104,17 @@ fn all_faults_are_told_at_once() {
 }
 
 #[test]
+fn reports_about_tls_are_sent_as_it_says() {
+    let text = "[tls_reports]\nsend = 'never'\norganization_name = ''";
+    let found = faults(&format!("{MINIMAL}\n{text}"), environment());
+    let keys: Vec<_> = found.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    assert_eq!(keys, ["tls_reports.send", "tls_reports.organization_name"]);
+    let text = format!("{MINIMAL}\n[tls_reports]\nsend = 'off'");
+    let settings = Settings::from_text(&text, environment()).unwrap();
+    assert_eq!(settings.core.tls_reports.send, posthouse_core::config::SendReports::Off);
+}
+
+#[test]
 fn a_provider_is_named_in_full() {
     let text = "[oidc]\nissuer = 'http://id.example.com'\nadmin_claim = 'groups'";
     let found = faults(&format!("{MINIMAL}\n{text}"), environment());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use posthouse_core::ports::transport::{Host, Job, Outcome, Peer, Reply};
+use posthouse_core::ports::transport::{Host, Job, Outcome, Peer, Reply, Session};
 use tokio::time::Instant;
 
 use super::{
@@ -30,6 +30,7 @@ pub(super) struct Attempt<'a> {
     lacking: Option<Reply>,
     /// Hosts that offer CHUNKING and do not know BDAT.
     without_chunking: Vec<Arc<str>>,
+    sessions: Vec<Session>,
 }
 
 /// Where to go on after a host or address has been tried.
@@ -65,11 +66,13 @@ impl<'a> Attempt<'a> {
             said: None,
             lacking: None,
             without_chunking: Vec::new(),
+            sessions: Vec::new(),
         }
     }
 
-    /// Delivers; results in the order of the recipients, and the peer that they came from.
-    pub(super) async fn run(mut self) -> (Vec<Outcome>, Option<Peer>) {
+    /// Delivers; results in the order of the recipients, the peer that they came from, and the
+    /// sessions that were begun.
+    pub(super) async fn run(mut self) -> (Vec<Outcome>, Option<Peer>, Vec<Session>) {
         if !self.ledger.is_complete() {
             match self.reuse().await {
                 Reused::Stop => {}
@@ -84,7 +87,7 @@ impl<'a> Attempt<'a> {
             self.ledger.settle_fault(Fault::Permanent(reply));
         }
         let said = self.said.unwrap_or_else(|| Reply::local("4.4.4", "There is no host to try"));
-        (self.ledger.into_outcomes(|| said.clone()), self.peer)
+        (self.ledger.into_outcomes(|| said.clone()), self.peer, self.sessions)
     }
 
     /// Tries the newest waiting connection. When that proves dead, it never happened.
@@ -151,7 +154,8 @@ impl<'a> Attempt<'a> {
     /// chunks.
     async fn address(&mut self, target: Target<'_>) -> Next {
         loop {
-            let opened = session::open(&self.outbound.shared.env, target, self.deadline).await;
+            let (env, seen) = (&self.outbound.shared.env, &mut self.sessions);
+            let opened = session::open(env, target, self.deadline, seen).await;
             let mut connection = match opened {
                 Ok(connection) => connection,
                 Err(fault) => return self.record(fault, target.peer()),

@@ -10,6 +10,7 @@ mod connection;
 mod dane;
 mod data;
 mod dial;
+mod failure;
 mod fault;
 mod ledger;
 mod pool;
@@ -214,11 +215,11 @@ impl Transport for Outbound {
         let host = job.hop.hosts.first().map_or("", |host| &host.name);
         let span = tracing::debug_span!("smtp.deliver", host, recipients = job.recipients.len());
         let attempt = Attempt::new(self, &job, started + self.shared.env.timeouts.session);
-        let (outcomes, peer) = Box::pin(attempt.run()).instrument(span).await;
+        let (outcomes, peer, sessions) = Box::pin(attempt.run()).instrument(span).await;
         count(&outcomes);
         let duration = started.elapsed();
         metrics::histogram!("posthouse_smtp_out_seconds").record(duration);
-        Report { outcomes, peer, duration }
+        Report { outcomes, peer, duration, sessions }
     }
 
     async fn close(&self) {

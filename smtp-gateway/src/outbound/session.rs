@@ -6,7 +6,8 @@
 use std::{io, net::IpAddr, sync::Arc};
 
 use posthouse_core::ports::transport::{
-    Hop, Host, Job, Peer, Reply, RequireTls, Security, Tls, TlsInfo,
+    Checks, Hop, Host, Job, Offers, Peer, Reply, RequireTls, Security, Session, Tls, TlsFailure,
+    TlsInfo,
 };
 use tokio::{
     net::TcpStream,
@@ -52,7 +53,7 @@ pub(super) struct Target<'a> {
 }
 
 /// `TLS-Required: No` asks for nothing.
-static NOTHING: Security = Security { barred: None, pkix: false, dane: None };
+static NOTHING: Security = Security { barred: None, pkix: false, dane: None, dane_unknown: false };
 
 impl<'a> Target<'a> {
     /// For a job.
@@ -113,6 +114,32 @@ impl<'a> Target<'a> {
     fn fault(&self, error: Error) -> Fault {
         Fault::Connection(error.into_reply(self.host))
     }
+
+    /// As reports count it.
+    fn session(&self, checks: Option<Checks>, seen: Seen) -> Session {
+        Session {
+            host: Arc::clone(&self.host.name),
+            remote_address: self.address,
+            local_address: seen.local_address,
+            helo: seen.helo,
+            checks,
+        }
+    }
+}
+
+/// What is seen of a session while it is opened.
+#[derive(Default)]
+struct Seen {
+    local_address: Option<IpAddr>,
+    helo: Option<String>,
+    /// None: it has not come as far as STARTTLS.
+    checks: Option<Checks>,
+}
+
+impl Seen {
+    fn failed(&mut self, failure: TlsFailure) {
+        self.checks = Some(Checks::failed(failure));
+    }
 }
 
 /// Why there is no session.
@@ -136,8 +163,10 @@ pub(super) async fn open(
     env: &Environment,
     target: Target<'_>,
     deadline: Instant,
+    sessions: &mut Vec<Session>,
 ) -> Result<Connection, Fault> {
     if let Some(reply) = &target.security.barred {
+        sessions.push(target.session(None, Seen::default()));
         return Err(Fault::Temporary(Reply::clone(reply)));
     }
     let requires = target.require_tls == RequireTls::Yes;
@@ -148,7 +177,7 @@ pub(super) async fn open(
     if target.waives() {
         metrics::counter!("posthouse_smtp_out_tls_waived_total").increment(1);
     }
-    let connection = connect(env, target, deadline).await?;
+    let connection = connect(env, target, deadline, sessions).await?;
     let is_protected = connection.peer.tls.as_ref().is_some_and(TlsInfo::is_verified);
     if !requires || (is_protected && connection.capabilities.offers(Extension::RequireTls)) {
         return Ok(connection);
@@ -162,14 +191,21 @@ async fn connect(
     env: &Environment,
     target: Target<'_>,
     deadline: Instant,
+    sessions: &mut Vec<Session>,
 ) -> Result<Connection, Fault> {
     let wish = target.start_tls();
-    match Box::pin(attempt(env, target, deadline, wish)).await {
+    let mut seen = Seen::default();
+    let opened = Box::pin(attempt(env, target, (deadline, wish), &mut seen)).await;
+    if let Some(checks) = seen.checks {
+        sessions.push(target.session(Some(checks), seen));
+    }
+    match opened {
         Ok(connection) => Ok(connection),
         Err(Refusal::Fault(fault)) => Err(fault),
         Err(Refusal::Tls(error)) if wish == StartTls::WhenOffered => {
             count_fallback(&error.to_string());
-            let again = Box::pin(attempt(env, target, deadline, StartTls::Never)).await;
+            let wish = (deadline, StartTls::Never);
+            let again = Box::pin(attempt(env, target, wish, &mut Seen::default())).await;
             again.map_err(|refusal| match refusal {
                 Refusal::Tls(error) => target.fault(error),
                 Refusal::Fault(fault) => fault,
@@ -187,8 +223,8 @@ fn count_fallback(error: &str) {
 async fn attempt(
     env: &Environment,
     target: Target<'_>,
-    deadline: Instant,
-    wish: StartTls,
+    (deadline, wish): (Instant, StartTls),
+    seen: &mut Seen,
 ) -> Result<Connection, Refusal> {
     let fault = |error| Refusal::Fault(target.fault(error));
     let tcp = dial(env, target, deadline).await.map_err(fault)?;
@@ -196,8 +232,10 @@ async fn attempt(
     // With a proxy it is the proxy whom the server sees.
     let local = tcp.local_addr().ok().filter(|_| target.hop.origin.proxy.is_none());
     peer.local_address = local.map(|address| address.ip());
+    seen.local_address = peer.local_address;
     let stream = if target.hop.tls == Tls::Implicit {
-        let (stream, facts) = handshake(env, target, tcp, deadline).await.map_err(Refusal::Tls)?;
+        let (made, _) = handshake(env, target, tcp, deadline).await;
+        let (stream, facts) = made.map_err(Refusal::Tls)?;
         peer.tls = Some(facts);
         Stream::Tls(stream)
     } else {
@@ -207,12 +245,16 @@ async fn attempt(
     let mut connection = Connection::new(stream, peer, env.timeouts, deadline);
 
     let greeting = connection.reply(Stage::Greeting).await.map_err(fault)?;
+    seen.helo = name_in(&greeting.text);
     expect_positive(Stage::Greeting, greeting, target.host)?;
     let response = hello(env, target, &mut connection).await.map_err(fault)?;
     expect_positive(Stage::Hello, response, target.host)?;
+    let starttls = connection.capabilities.offers(Extension::StartTls);
     if wish != StartTls::Never {
-        connection = start_tls(env, target, connection, deadline).await?;
+        connection = start_tls(env, target, (connection, deadline), seen).await?;
     }
+    let requiretls = connection.capabilities.offers(Extension::RequireTls);
+    connection.peer.offers = Some(Offers { starttls, requiretls });
     let login = &target.hop.login;
     auth::authenticate(&mut connection, login, target.host).await.map_err(Refusal::Fault)?;
     Ok(connection)
@@ -236,17 +278,30 @@ async fn handshake(
     target: Target<'_>,
     tcp: TcpStream,
     deadline: Instant,
-) -> Result<(Box<TlsStream<TcpStream>>, TlsInfo), Error> {
-    let limit = left(Stage::Handshake, deadline)?.min(env.timeouts.connect);
+) -> (Result<(Box<TlsStream<TcpStream>>, TlsInfo), Error>, Checks) {
+    let late = Checks::failed(TlsFailure::Validation("tls-timeout"));
+    let limit = match left(Stage::Handshake, deadline) {
+        Ok(left) => left.min(env.timeouts.connect),
+        Err(error) => return (Err(error), late),
+    };
     let place = (&*target.host.name, target.address);
     let certificate = target.hop.login.certificate.as_deref();
     let connecting = env.tls.connect(tcp, place, target.assurance(), certificate);
-    let Ok(made) = timeout(limit, Box::pin(connecting)).await else {
-        return Err(Error::TimedOut(Stage::Handshake, limit));
+    let Ok((made, checks)) = timeout(limit, Box::pin(connecting)).await else {
+        return (Err(Error::TimedOut(Stage::Handshake, limit)), late);
     };
     let result = if made.is_ok() { "ok" } else { "failed" };
     metrics::counter!("posthouse_smtp_out_tls_handshakes_total", "result" => result).increment(1);
-    made.map_err(|error| Error::Io(Stage::Handshake, error))
+    (made.map_err(|error| Error::Io(Stage::Handshake, error)), checks)
+}
+
+/// The name that a greeting begins with, if it is one (RFC 5321 §4.2).
+fn name_in(greeting: &str) -> Option<String> {
+    let name = greeting.split_ascii_whitespace().next()?;
+    let is_name = name.len() <= 253
+        && name.contains('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
+    is_name.then(|| name.to_ascii_lowercase())
 }
 
 /// EHLO, or HELO for a server that does not know it (RFC 5321 §3.2); the reply to the last of them.
@@ -275,9 +330,10 @@ fn expect_positive(stage: Stage, response: Response, host: &Host) -> Result<(), 
 async fn start_tls(
     env: &Environment,
     target: Target<'_>,
-    mut connection: Connection,
-    deadline: Instant,
+    (mut connection, deadline): (Connection, Instant),
+    seen: &mut Seen,
 ) -> Result<Connection, Refusal> {
+    seen.failed(TlsFailure::StartTlsNotSupported);
     let required = target.start_tls() == StartTls::Always;
     if !connection.capabilities.offers(Extension::StartTls) {
         if required {
@@ -286,8 +342,11 @@ async fn start_tls(
         }
         return Ok(connection);
     }
-    let response =
-        connection.command(Stage::StartTls, &["STARTTLS"]).await.map_err(Refusal::Tls)?;
+    let response = connection.command(Stage::StartTls, &["STARTTLS"]).await;
+    let response = response.map_err(|error| {
+        seen.failed(TlsFailure::Validation("connection-lost"));
+        Refusal::Tls(error)
+    })?;
     if response.code != 220 {
         if required {
             return Err(Refusal::Fault(Fault::Temporary(response.into_reply())));
@@ -301,6 +360,7 @@ async fn start_tls(
     }
     // CVE-2011-0411 and its kin: nothing said in plain text may count after the handshake.
     if !connection.replies.is_empty() {
+        seen.failed(TlsFailure::Validation("plain-text-injected"));
         return Err(Refusal::Fault(target.fault(Error::Injected)));
     }
     let Connection { stream, mut peer, .. } = connection;
@@ -308,12 +368,17 @@ async fn start_tls(
         let error = io::Error::other("TLS is in force already");
         return Err(Refusal::Fault(target.fault(Error::Io(Stage::StartTls, error))));
     };
-    let (stream, facts) = handshake(env, target, tcp, deadline).await.map_err(Refusal::Tls)?;
+    let (made, checks) = handshake(env, target, tcp, deadline).await;
+    seen.checks = Some(checks);
+    let (stream, facts) = made.map_err(Refusal::Tls)?;
     peer.tls = Some(facts);
     // A new connection object: buffers and capabilities from before TLS are gone.
     let mut connection = Connection::new(Stream::Tls(stream), peer, env.timeouts, deadline);
     // A server that did not like our side of the handshake says so only now.
-    let response = hello(env, target, &mut connection).await.map_err(Refusal::Tls)?;
+    let response = hello(env, target, &mut connection).await.map_err(|error| {
+        seen.failed(TlsFailure::Validation("connection-lost"));
+        Refusal::Tls(error)
+    })?;
     expect_positive(Stage::Hello, response, target.host)?;
     Ok(connection)
 }

@@ -3,9 +3,13 @@
 //! Opportunistic connections take any certificate, but a certificate that does verify for the name
 //! of the host is recorded as `pkix`. What TLSA records ask for is in `dane.rs`.
 
-use std::{io, net::IpAddr, sync::Arc};
+use std::{
+    io,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
-use posthouse_core::ports::transport::{ClientCertificate, Dane, TlsInfo};
+use posthouse_core::ports::transport::{Checks, ClientCertificate, Dane, TlsFailure, TlsInfo};
 use rustls::{
     ClientConfig, ClientConnection, ConfigBuilder, ProtocolVersion, RootCertStore,
     client::{Resumption, WantsClientCert, WebPkiServerVerifier, danger::ServerCertVerifier},
@@ -15,7 +19,10 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::dane::{DaneVerifier, Pkix};
+use super::{
+    dane::{DaneVerifier, Pkix, Verdict},
+    failure,
+};
 
 /// Recorded when the certificate was not or could not be verified.
 pub(super) const OPPORTUNISTIC: &str = "opportunistic";
@@ -51,7 +58,12 @@ struct Handshake {
     name: ServerName<'static>,
     /// What is proven when it succeeds; `None` when nothing is asked for.
     proves: Option<&'static str>,
+    /// What TLSA records made of the certificate, if there are any.
+    verdict: Option<Arc<OnceLock<Verdict>>>,
 }
+
+/// A connection that is protected, and what is known of that.
+type Secured = (Box<TlsStream<TcpStream>>, TlsInfo);
 
 impl TlsClients {
     /// Prepares both kinds of client.
@@ -80,16 +92,32 @@ impl TlsClients {
         host: (&str, IpAddr),
         assurance: Assurance<'_>,
         certificate: Option<&ClientCertificate>,
-    ) -> io::Result<(Box<TlsStream<TcpStream>>, TlsInfo)> {
-        let Handshake { connector, name, proves } = self.prepare(host, assurance, certificate)?;
-        let stream = connector.connect(name, tcp).await?;
+    ) -> (io::Result<Secured>, Checks) {
+        let unusable = Checks::failed(TlsFailure::Validation("host-name-invalid"));
+        let prepared = match self.prepare(host, assurance, certificate) {
+            Ok(handshake) => handshake,
+            Err(error) => return (Err(error), unusable),
+        };
+        let Handshake { connector, name, proves, verdict } = prepared;
+        let made = connector.connect(name, tcp).await;
+        let verdict = verdict.and_then(|verdict| verdict.get().copied());
+        let stream = match made {
+            Ok(stream) => stream,
+            Err(error) => {
+                let checks = failed(failure::of_handshake(&error), verdict);
+                return (Err(error), checks);
+            }
+        };
         let session = stream.get_ref().1;
-        let proven = proves.unwrap_or_else(|| {
-            let verifies = server_name(host.0).is_some_and(|name| self.verifies(session, &name));
-            if verifies { PKIX } else { OPPORTUNISTIC }
-        });
-        let facts = facts(session, proven);
-        Ok((Box::new(stream), facts))
+        let pkix = match (proves, verdict) {
+            (_, Some(verdict)) => verdict.pkix,
+            (Some(_), None) => Ok(()),
+            (None, None) => self.verify(session, host.0),
+        };
+        let otherwise = if pkix.is_ok() { PKIX } else { OPPORTUNISTIC };
+        let facts = facts(session, proves.unwrap_or(otherwise));
+        let checks = Checks { tls: Ok(()), pkix, dane: verdict.map(|verdict| verdict.dane) };
+        (Ok((Box::new(stream), facts)), checks)
     }
 
     fn prepare(
@@ -113,6 +141,7 @@ impl TlsClients {
                 },
                 name: named().unwrap_or_else(|_| unnamed()),
                 proves: None,
+                verdict: None,
             },
             Assurance::Verified => Handshake {
                 connector: match (certificate, &self.verifier) {
@@ -121,32 +150,41 @@ impl TlsClients {
                 },
                 name: named()?,
                 proves: Some(PKIX),
+                verdict: None,
             },
             // Only smart hosts are shown a certificate, and they have no DANE.
             Assurance::Dane { dane, pkix } => {
                 let wanted = if pkix {
                     Pkix::Required(self.verifier.clone(), named()?)
                 } else {
-                    Pkix::NotAskedFor
+                    match server_name(host.0) {
+                        Some(name) => Pkix::Noted(self.verifier.clone(), name),
+                        None => Pkix::NotAskedFor,
+                    }
                 };
-                let connector = self.dane(dane, wanted).map_err(io::Error::other)?;
+                let (connector, verdict) = self.dane(dane, wanted).map_err(io::Error::other)?;
                 // RFC 7672 §8.1: SNI has the base domain of the TLSA records.
                 let name = dane.names.first().and_then(|base| server_name(base));
                 let name = name.unwrap_or_else(unnamed);
                 let unproven = dane.records.is_empty();
                 let proves = if unproven { pkix.then_some(PKIX) } else { Some(DANE) };
-                Handshake { connector, name, proves }
+                Handshake { connector, name, proves, verdict: Some(verdict) }
             }
         })
     }
 
     /// A client for these records and names only. It keeps no sessions: one that is resumed would
     /// not be verified again, and the records may have changed.
-    fn dane(&self, dane: &Arc<Dane>, pkix: Pkix) -> Result<TlsConnector, rustls::Error> {
+    fn dane(
+        &self,
+        dane: &Arc<Dane>,
+        pkix: Pkix,
+    ) -> Result<(TlsConnector, Arc<OnceLock<Verdict>>), rustls::Error> {
         let verifier = DaneVerifier::new(dane.clone(), pkix, self.provider.clone());
+        let verdict = verifier.verdict();
         let mut config = client(&self.provider, Arc::new(verifier))?;
         config.resumption = Resumption::disabled();
-        Ok(Arc::new(config).into())
+        Ok((Arc::new(config).into(), verdict))
     }
 
     /// A client with a certificate of its own. It keeps no sessions: each has to show it anew.
@@ -163,12 +201,25 @@ impl TlsClients {
         Ok(Arc::new(config).into())
     }
 
-    fn verifies(&self, session: &ClientConnection, name: &ServerName<'_>) -> bool {
+    /// Whether the certificate verifies for `host`, though nobody has asked for that.
+    fn verify(&self, session: &ClientConnection, host: &str) -> Result<(), TlsFailure> {
         let chain = session.peer_certificates().and_then(<[_]>::split_first);
         let (Some(verifier), Some((leaf, intermediates))) = (&self.verifier, chain) else {
-            return false;
+            return Err(TlsFailure::CertificateNotTrusted);
         };
-        verifier.verify_server_cert(leaf, intermediates, name, &[], UnixTime::now()).is_ok()
+        let name = server_name(host).ok_or(TlsFailure::Validation("host-name-invalid"))?;
+        let done = verifier.verify_server_cert(leaf, intermediates, &name, &[], UnixTime::now());
+        done.map(drop).map_err(|error| failure::of_tls(&error))
+    }
+}
+
+/// What a handshake that failed says of each: when the certificate was not the reason, all failed.
+fn failed(failure: TlsFailure, verdict: Option<Verdict>) -> Checks {
+    match verdict {
+        Some(Verdict { pkix, dane }) if pkix.is_err() || dane.is_err() => {
+            Checks { tls: Err(failure), pkix, dane: Some(dane) }
+        }
+        _ => Checks::failed(failure),
     }
 }
 

@@ -204,11 +204,11 @@ impl Things {
                            "password": posthouse_tests::app::PASSWORD});
         app.anonymous().post("/v1/auth/token", login).await.expect(200);
         let sessions = http.get("/v1/account/sessions").await.expect(200);
-        let (transport, way) = transport_and_route(app).await;
         let upload = http.request(Method::POST, "/v1/uploads").body("a/b", "Mine").send().await;
         let events = http.get("/v1/events?limit=1").await.expect(200);
         let first = |list: &Answer| list["data"][0]["id"].as_str().unwrap().to_owned();
-        Self(vec![
+        let mut all = of_administrators(app).await;
+        all.extend([
             ("/messages/", first_message.id()),
             ("/mail/", first(&mail)),
             ("/threads/", first(&threads)),
@@ -227,10 +227,9 @@ impl Things {
             ("/holds/", hold.id()),
             ("/uploads/", upload.expect(201).id()),
             ("/inbound-routes/", route.id()),
-            ("/transports/", transport),
-            ("/routes/", way),
             ("/v1/events/", first(&events)),
-        ])
+        ]);
+        Self(all)
     }
 
     fn fitting(&self, operation: &Operation) -> &str {
@@ -245,10 +244,18 @@ impl Things {
     }
 }
 
-async fn transport_and_route(app: &App) -> (String, String) {
+/// Ids of things that only administrators have.
+async fn of_administrators(app: &App) -> Vec<(&'static str, String)> {
     let transport = json!({"name": "mine", "type": "fail"});
     let transport = app.admin().post("/v1/transports", transport).await.expect(201).id();
     let route = json!({"transport_id": transport, "to_domains": ["nowhere.test"]});
     let route = app.admin().post("/v1/routes", route).await.expect(201).id();
-    (transport, route)
+    let uri = json!({"uri": "mailto:tls@remote.test"});
+    let suppression = app.admin().post("/v1/reports/tls/suppressions", uri).await.expect(201).id();
+    vec![
+        ("/transports/", transport),
+        ("/routes/", route),
+        ("/reports/tls/suppressions/", suppression),
+        ("/reports/tls/outgoing/", "tlo_01k6h3v9x8e7ktq2w5m4n1r0sa".to_owned()),
+    ]
 }

@@ -7,7 +7,7 @@ use base64::{
 };
 use posthouse_core::{
     FieldError, Id, id,
-    messages::{Content, Dsn, NewMessage, Options, Protocol, ReversePath, Unsubscribe},
+    messages::{Content, Dsn, NewMessage, Options, Protocol, Purpose, ReversePath, Unsubscribe},
     templates::{TemplateUse, Which},
     uploads::{Attached, Place},
 };
@@ -84,6 +84,7 @@ pub(super) fn convert(input: input::NewMessage, files: Vec<File>) -> Converted {
         unsubscribe: input.unsubscribe.map(|Object(wish)| Unsubscribe { topic: wish.topic }),
         protocol: Protocol::Http,
         dsn: Dsn::default(),
+        purpose: Purpose::Mail,
     };
     let content = Content::Composed(Box::new(draft));
     let template = faults.template(input.template, &given);

@@ -4,7 +4,7 @@ use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use bytes::Bytes;
 use posthouse_core::{
     Cx, FieldError, Scope,
-    messages::{Content, MAX_RECIPIENTS, NewMessage, OnSuppressed, Options, Protocol},
+    messages::{Content, MAX_RECIPIENTS, NewMessage, OnSuppressed, Options, Protocol, Purpose},
 };
 use posthouse_mail::{
     address::{Address, parse_address_list},
@@ -180,6 +180,7 @@ fn convert(params: RawParams, content: Bytes) -> Converted {
         require_tls: params.require_tls,
         on_suppressed: params.on_suppressed,
         protocol: Protocol::Http,
+        purpose: Purpose::Mail,
         ..Options::default()
     };
     let content = Content::Raw(content.into());

@@ -7,8 +7,15 @@ use super::{Canonicalization, KeyError, Settings, Signer, canonical::body_hash};
 use crate::message::{field_of, header_fields};
 
 /// Fields that are signed when present; RFC 8058 §4 wants the List ones signed, lists may add their own.
-const SIGNED_IF_PRESENT: &[&str] =
-    &["Sender", "Content-Transfer-Encoding", "List-Unsubscribe", "List-Unsubscribe-Post"];
+const SIGNED_IF_PRESENT: &[&str] = &[
+    "Sender",
+    "Content-Transfer-Encoding",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+    "TLS-Required",
+    "TLS-Report-Domain",
+    "TLS-Report-Submitter",
+];
 
 /// The DKIM-Signature fields of all signers, folded and with their CRLF, to be put before the message.
 ///

@@ -70,6 +70,7 @@ fn message(octets: usize) -> Arc<Message> {
         internet_message_id: String::new(),
         created_at: now(),
         sandbox: false,
+        purpose: crate::messages::Purpose::Mail,
         tags: raw(),
         metadata: raw(),
         prefix: bytes::Bytes::new(),

@@ -23,7 +23,7 @@ use crate::{
     blobs::{self, Body, Stored},
     error::Result,
     id::{self, Account, Id},
-    messages::writer::Prepared,
+    messages::{Purpose, writer::Prepared},
     platform::Platform,
     ports::transport::{Content, RequireTls},
 };
@@ -37,6 +37,7 @@ pub(crate) struct Message {
     pub internet_message_id: String,
     pub created_at: OffsetDateTime,
     pub sandbox: bool,
+    pub purpose: Purpose,
     pub tags: Box<RawValue>,
     pub metadata: Box<RawValue>,
     /// Complete header lines that go before the body.
@@ -234,7 +235,7 @@ pub(super) async fn load_heads(
     let ids: Vec<Uuid> = wanted.iter().map(|(_, message)| message.uuid()).collect();
     let rows = sqlx::query!(
         r#"SELECT m.account_id, m.message_id, m.mail_from, m.subject, m.internet_message_id,
-             m.created_at, m.sandbox, m.tags AS "tags: Json<Box<RawValue>>",
+             m.created_at, m.sandbox, m.is_report, m.tags AS "tags: Json<Box<RawValue>>",
              m.metadata AS "metadata: Json<Box<RawValue>>", m.prefix, m.smtputf8, m.eight_bit,
              m.dsn_ret, m.dsn_envid
          FROM unnest($1::uuid[], $2::uuid[]) AS wanted (account_id, message_id)
@@ -252,6 +253,7 @@ pub(super) async fn load_heads(
         internet_message_id: row.internet_message_id,
         created_at: row.created_at,
         sandbox: row.sandbox,
+        purpose: row.is_report.into(),
         tags: row.tags.0,
         metadata: row.metadata.0,
         prefix: Bytes::from(row.prefix),
@@ -275,7 +277,7 @@ pub(super) async fn load_messages(
     let mut conn = platform.acquire().await?;
     let rows = sqlx::query!(
         r#"SELECT m.account_id, m.message_id, m.mail_from, m.subject, m.internet_message_id,
-             m.created_at, m.sandbox, m.tags AS "tags: Json<Box<RawValue>>",
+             m.created_at, m.sandbox, m.is_report, m.tags AS "tags: Json<Box<RawValue>>",
              m.metadata AS "metadata: Json<Box<RawValue>>", m.prefix, m.smtputf8, m.eight_bit,
              m.dsn_ret, m.dsn_envid, b.hash, b.size_bytes, b.compression, b.data, b.object
          FROM unnest($1::uuid[], $2::uuid[]) AS wanted (account_id, message_id)
@@ -306,6 +308,7 @@ pub(super) async fn load_messages(
             internet_message_id: row.internet_message_id,
             created_at: row.created_at,
             sandbox: row.sandbox,
+            purpose: row.is_report.into(),
             tags: row.tags.0,
             metadata: row.metadata.0,
             prefix: Bytes::from(row.prefix),

@@ -3,10 +3,13 @@
 //! Which records count was decided before, in core. Not done: names in the CN of a subject, and
 //! certificates of version 1, neither of which rustls takes.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use aws_lc_rs::digest::{SHA256, SHA512, digest};
-use posthouse_core::ports::transport::{Dane, Tlsa};
+use posthouse_core::ports::transport::{Dane, TlsFailure, Tlsa};
 use rustls::{
     CertificateError, DigitallySignedStruct, OtherError, SignatureScheme,
     client::{
@@ -18,6 +21,8 @@ use rustls::{
 };
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
+use super::failure;
+
 const TRUST_ANCHOR: u8 = 2;
 const END_ENTITY: u8 = 3;
 const PUBLIC_KEY: u8 = 1;
@@ -28,8 +33,32 @@ const LONGEST_HEADER: usize = 4;
 #[derive(Debug)]
 pub(super) enum Pkix {
     NotAskedFor,
+    /// It is only noted whether it would, for this name.
+    Noted(Option<Arc<WebPkiServerVerifier>>, ServerName<'static>),
     /// For this name; nothing verifies without a verifier.
     Required(Option<Arc<WebPkiServerVerifier>>, ServerName<'static>),
+}
+
+impl Pkix {
+    fn check(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        let (Self::Noted(verifier, name) | Self::Required(verifier, name)) = self else {
+            return Err(CertificateError::NotValidForName.into());
+        };
+        let verifier = verifier.as_ref().ok_or(CertificateError::UnknownIssuer)?;
+        verifier.verify_server_cert(leaf, chain, name, &[], now).map(drop)
+    }
+}
+
+/// What was found out about a certificate, whether or not it was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Verdict {
+    pub(super) pkix: Result<(), TlsFailure>,
+    pub(super) dane: Result<(), TlsFailure>,
 }
 
 /// Takes a certificate that the records ask for; any, when there are none.
@@ -38,11 +67,18 @@ pub(super) struct DaneVerifier {
     dane: Arc<Dane>,
     pkix: Pkix,
     provider: Arc<CryptoProvider>,
+    /// About the first certificate.
+    verdict: Arc<OnceLock<Verdict>>,
 }
 
 impl DaneVerifier {
-    pub(super) const fn new(dane: Arc<Dane>, pkix: Pkix, provider: Arc<CryptoProvider>) -> Self {
-        Self { dane, pkix, provider }
+    pub(super) fn new(dane: Arc<Dane>, pkix: Pkix, provider: Arc<CryptoProvider>) -> Self {
+        Self { dane, pkix, provider, verdict: Arc::default() }
+    }
+
+    /// Where the verdict will be.
+    pub(super) fn verdict(&self) -> Arc<OnceLock<Verdict>> {
+        Arc::clone(&self.verdict)
     }
 
     /// Takes any certificate, but only from a server that holds its key.
@@ -104,6 +140,16 @@ enum Mismatch {
     NoRecord,
     Chain(webpki::Error),
     Name,
+}
+
+impl Mismatch {
+    const fn failure(&self) -> TlsFailure {
+        match self {
+            Self::NoRecord => TlsFailure::Validation("tlsa-mismatch"),
+            Self::Chain(error) => failure::of_chain(error),
+            Self::Name => TlsFailure::CertificateHostMismatch,
+        }
+    }
 }
 
 impl fmt::Display for Mismatch {
@@ -200,15 +246,19 @@ impl ServerCertVerifier for DaneVerifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if let Pkix::Required(verifier, name) = &self.pkix {
-            let verifier = verifier.as_ref().ok_or(CertificateError::UnknownIssuer)?;
-            verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)?;
+        let pkix = self.pkix.check(end_entity, intermediates, now);
+        let dane = self.check(end_entity, intermediates, now);
+        self.verdict.get_or_init(|| Verdict {
+            pkix: pkix.as_ref().copied().map_err(failure::of_tls),
+            dane: dane.as_ref().copied().map_err(Mismatch::failure),
+        });
+        if matches!(self.pkix, Pkix::Required(..)) {
+            pkix?;
         }
-        self.check(end_entity, intermediates, now)
-            .map_err(|mismatch| CertificateError::Other(OtherError(Arc::new(mismatch))))?;
+        dane.map_err(|mismatch| CertificateError::Other(OtherError(Arc::new(mismatch))))?;
         Ok(ServerCertVerified::assertion())
     }
 
