@@ -7,14 +7,16 @@
 //! together on one side is sent together: the client may not say more before it is answered.
 //!
 //! `# to: `, `# from: `, `# tls: `, `# login: name password [insecure]`, `# require-tls`,
-//! `# smtputf8` and `# body: ` (with escapes) say what is to be delivered, `# result: ` what comes of
-//! it for each recipient. Other lines with `#` are comments.
+//! `# smtputf8` and `# body: ` (with escapes) say what is to be delivered; `# envid: `, `# ret: `, and
+//! `# notify: ` and `# orcpt: ` with a word for each recipient (`-` for none), what the sender wants to
+//! be told; `# result: ` what comes of it for each recipient. Other lines with `#` are comments.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use posthouse_core::ports::transport::{
     Credentials, Host, Job, Login, RequireTls, Security, Tls, Transport as _,
 };
+use posthouse_mail::dsn::{OriginalRecipient, RcptDsn, Ret};
 use posthouse_smtp_gateway::outbound::Outbound;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::{
@@ -180,6 +182,7 @@ fn job(text: &str, listener: &TcpListener) -> Job {
     if header(text, "require-tls").is_some() {
         job.require_tls = RequireTls::Yes;
     }
+    ask_for_reports(text, &mut job);
     with_hop(job, |hop| {
         hop.tls = match header(text, "tls") {
             Some("required") => Tls::Required,
@@ -195,6 +198,18 @@ fn job(text: &str, listener: &TcpListener) -> Job {
             hop.login = Login { unverified, ..login };
         }
     })
+}
+
+fn ask_for_reports(text: &str, job: &mut Job) {
+    job.envelope_id = header(text, "envid").map(Into::into);
+    job.ret = header(text, "ret").map_or(Ret::Headers, |ret| ret.parse().unwrap());
+    let each = |name| header(text, name).unwrap_or("").split(' ').chain(std::iter::repeat("-"));
+    for ((recipient, notify), orcpt) in
+        job.recipients.iter_mut().zip(each("notify")).zip(each("orcpt"))
+    {
+        let (notify, orcpt) = (notify.parse().ok(), OriginalRecipient::from_param(orcpt).ok());
+        recipient.dsn = Some(Arc::new(RcptDsn { notify, orcpt }));
+    }
 }
 
 async fn replay(
