@@ -43,9 +43,16 @@ pub(super) async fn authenticate(
     };
     match exchange(connection, login, mechanism, binding).await {
         Ok(response) if response.code == 235 => Ok(()),
-        Ok(response) => Err(Fault::Temporary(response.into_reply())),
+        Ok(response) => {
+            // It waits for a response, and would take QUIT for one.
+            connection.broken |= response.code == 334;
+            Err(Fault::Temporary(response.into_reply()))
+        }
         Err(AuthError::Connection(error)) => Err(Fault::Connection(error.into_reply(host))),
-        Err(AuthError::Broken(text)) => Err(local(text)),
+        Err(AuthError::Broken(text)) => {
+            connection.broken = true;
+            Err(local(text))
+        }
     }
 }
 

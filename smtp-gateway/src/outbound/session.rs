@@ -244,11 +244,9 @@ async fn attempt(
     metrics::counter!("posthouse_smtp_out_connections_total", "kind" => "opened").increment(1);
     let mut connection = Connection::new(stream, peer, env.timeouts, deadline);
 
-    let greeting = connection.reply(Stage::Greeting).await.map_err(fault)?;
-    seen.helo = name_in(&greeting.text);
-    expect_positive(Stage::Greeting, greeting, target.host)?;
-    let response = hello(env, target, &mut connection).await.map_err(fault)?;
-    expect_positive(Stage::Hello, response, target.host)?;
+    if let Err(refusal) = greet(env, target, &mut connection, seen).await {
+        return leave(connection, refusal).await;
+    }
     let starttls = connection.capabilities.offers(Extension::StartTls);
     if wish != StartTls::Never {
         connection = start_tls(env, target, (connection, deadline), seen).await?;
@@ -256,8 +254,31 @@ async fn attempt(
     let requiretls = connection.capabilities.offers(Extension::RequireTls);
     connection.peer.offers = Some(Offers { starttls, requiretls });
     let login = &target.hop.login;
-    auth::authenticate(&mut connection, login, target.host).await.map_err(Refusal::Fault)?;
-    Ok(connection)
+    match auth::authenticate(&mut connection, login, target.host).await {
+        Ok(()) => Ok(connection),
+        Err(fault) => leave(connection, Refusal::Fault(fault)).await,
+    }
+}
+
+/// The greeting, and the first EHLO.
+async fn greet(
+    env: &Environment,
+    target: Target<'_>,
+    connection: &mut Connection,
+    seen: &mut Seen,
+) -> Result<(), Refusal> {
+    let fault = |error| Refusal::Fault(target.fault(error));
+    let greeting = connection.reply(Stage::Greeting).await.map_err(fault)?;
+    seen.helo = name_in(&greeting.text);
+    expect_positive(Stage::Greeting, greeting, target.host)?;
+    let response = hello(env, target, connection).await.map_err(fault)?;
+    expect_positive(Stage::Hello, response, target.host)
+}
+
+/// RFC 5321 §4.1.1.10: nobody leaves without QUIT.
+async fn leave(connection: Connection, refusal: Refusal) -> Result<Connection, Refusal> {
+    connection.quit().await;
+    Err(refusal)
 }
 
 async fn dial(
@@ -338,7 +359,8 @@ async fn start_tls(
     if !connection.capabilities.offers(Extension::StartTls) {
         if required {
             let text = format!("{}: TLS is required, but the server has none", target.host.name);
-            return Err(Refusal::Fault(Fault::Temporary(Reply::local("4.7.4", text))));
+            let fault = Fault::Temporary(Reply::local("4.7.4", text));
+            return leave(connection, Refusal::Fault(fault)).await;
         }
         return Ok(connection);
     }
@@ -349,7 +371,8 @@ async fn start_tls(
     })?;
     if response.code != 220 {
         if required {
-            return Err(Refusal::Fault(Fault::Temporary(response.into_reply())));
+            let fault = Fault::Temporary(response.into_reply());
+            return leave(connection, Refusal::Fault(fault)).await;
         }
         if connection.broken || response.is_positive() {
             return Err(Refusal::Tls(connection.unexpected(Stage::StartTls, &response)));

@@ -1,7 +1,8 @@
 //! Mail transactions on an open connection (RFC 5321 §3.3), pipelined when possible (RFC 2920).
 //!
 //! With PIPELINING a transaction is two writes: MAIL, every RCPT and DATA; then the message. With
-//! CHUNKING the message needs no DATA before it, and comes as `chunking.rs` has it. A server that takes fewer recipients than offered gets the others in a further transaction.
+//! CHUNKING the message needs no DATA before it, and comes as `chunking.rs` has it. A server that
+//! takes fewer recipients than offered gets the others in a further transaction.
 
 mod chunking;
 
