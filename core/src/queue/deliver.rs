@@ -316,11 +316,7 @@ async fn attempt_by(
         return Vec::new();
     };
     let destination = ways::destination(platform, &way, first.domain()).await;
-    // What would fail for good without a try gets one.
-    let schedule = &platform.config().delivery.retry_schedule;
-    let is_last = usize::from(first.attempts) >= schedule.len();
-    let resting = pace.suspended(started).filter(|_| !is_last);
-    let Destination { hop, relays, .. } = match (destination, resting) {
+    let Destination { hop, relays } = match (destination, resting(platform, pace, first)) {
         (Ok(destination), None) => destination,
         (Ok(_), Some(reply)) => return put_off(group, Some(&message), started, &reply),
         (Err(unroutable), _) => {
@@ -374,6 +370,13 @@ async fn attempt_by(
             },
         })
         .collect()
+}
+
+/// Why no attempt is made now. What would fail for good without one gets it.
+fn resting(platform: &Platform, pace: &Pace, entry: &Entry) -> Option<Reply> {
+    let schedule = &platform.config().delivery.retry_schedule;
+    let is_last = usize::from(entry.attempts) >= schedule.len();
+    pace.suspended(platform.now()).filter(|_| !is_last)
 }
 
 fn recipient(entry: &Entry) -> Recipient {

@@ -402,7 +402,12 @@ mod tests {
             text: String::new(),
         };
         let of = |outcomes: Vec<Outcome>| {
-            Contact::of(&Report { outcomes, peer: None, duration: Duration::ZERO })
+            Contact::of(&Report {
+                outcomes,
+                peer: None,
+                duration: Duration::ZERO,
+                sessions: Vec::new(),
+            })
         };
         let deferred = |code, enhanced| Outcome::Deferred(reply(code, enhanced));
         let delivered = Outcome::Delivered { reply: reply(Some(250), "2.0.0"), dsn: false };
