@@ -1,8 +1,8 @@
 //! One try to deliver a job: a waiting connection first, then host by host (RFC 5321 §5.1).
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-use posthouse_core::ports::transport::{Host, Job, Outcome, Peer, Reply, Session};
+use posthouse_core::ports::transport::{Host, Job, Origin, Outcome, Peer, Reply, Session};
 use tokio::time::Instant;
 
 use super::{
@@ -136,17 +136,57 @@ impl<'a> Attempt<'a> {
 
     async fn hosts(&mut self, except: Option<&Host>) {
         let job = self.job;
+        let mut later = Vec::new();
         for host in &job.hop.hosts {
             if except.is_some_and(|tried| tried.name == host.name) {
                 continue;
             }
-            for address in route::addresses(job, host) {
-                match self.address(Target::new(job, host, address)).await {
-                    Next::Stop => return,
-                    Next::Host => break,
-                    Next::Address => {}
-                }
+            let (lost, good): (Vec<_>, Vec<_>) =
+                route::addresses(job, host).into_iter().partition(|address| self.is_lost(*address));
+            match self.addresses(host, good).await {
+                Next::Stop => return,
+                Next::Host => {}
+                Next::Address => later.push((host, lost)),
             }
+        }
+        for (host, lost) in later {
+            if self.addresses(host, lost).await == Next::Stop {
+                return;
+            }
+        }
+    }
+
+    /// Tries these addresses of a host; [`Next::Address`] when none of them could be used.
+    async fn addresses(&mut self, host: &Host, addresses: Vec<IpAddr>) -> Next {
+        for address in addresses {
+            match self.address(Target::new(self.job, host, address)).await {
+                Next::Address => {}
+                next => return next,
+            }
+        }
+        Next::Address
+    }
+
+    /// Of what can be reached through a proxy or from a certain address nothing is remembered.
+    fn is_remembered(&self) -> bool {
+        self.job.hop.origin == Origin::default()
+    }
+
+    fn is_lost(&self, address: IpAddr) -> bool {
+        self.is_remembered() && self.outbound.shared.health.is_lost(address)
+    }
+
+    /// Remembers whether an address could be connected to.
+    fn remember(&self, address: IpAddr, opened: &Result<Connection, Fault>) {
+        if !self.is_remembered() {
+            return;
+        }
+        match opened {
+            Ok(_) => self.outbound.shared.health.find(address),
+            Err(Fault::Connection(reply)) if reply.enhanced.as_deref() == Some("4.4.1") => {
+                self.outbound.shared.health.lose(address);
+            }
+            Err(_) => {}
         }
     }
 
@@ -156,6 +196,7 @@ impl<'a> Attempt<'a> {
         loop {
             let (env, seen) = (&self.outbound.shared.env, &mut self.sessions);
             let opened = session::open(env, target, self.deadline, seen).await;
+            self.remember(target.address, &opened);
             let mut connection = match opened {
                 Ok(connection) => connection,
                 Err(fault) => return self.record(fault, target.peer()),

@@ -12,6 +12,7 @@ mod data;
 mod dial;
 mod failure;
 mod fault;
+mod health;
 mod ledger;
 mod pool;
 mod reply;
@@ -30,7 +31,7 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
-use self::{attempt::Attempt, connection::Connection, fault::Stage, pool::Pool};
+use self::{attempt::Attempt, connection::Connection, fault::Stage, health::Health, pool::Pool};
 
 /// How long each step may take (RFC 5321 §4.5.3.2).
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +103,8 @@ pub struct OutboundConfig {
     pub idle_keep: Duration,
     /// Connections that may wait per next hop.
     pub max_idle_per_hop: usize,
+    /// How long an address that could not be connected to comes after all others.
+    pub address_memory: Duration,
 }
 
 impl OutboundConfig {
@@ -114,6 +117,7 @@ impl OutboundConfig {
             max_messages_per_connection: 100,
             idle_keep: Duration::from_secs(10),
             max_idle_per_hop: 16,
+            address_memory: Duration::from_mins(1),
         }
     }
 }
@@ -130,6 +134,7 @@ pub struct Outbound {
 struct Shared {
     env: session::Environment,
     pool: Pool,
+    health: Health,
     max_messages: usize,
     idle_keep: Duration,
     sweeper: std::sync::Once,
@@ -144,6 +149,7 @@ impl Outbound {
         let shared = Shared {
             env: session::Environment::new(config)?,
             pool: Pool::new(config.idle_keep, config.max_idle_per_hop),
+            health: Health::new(config.address_memory),
             max_messages: config.max_messages_per_connection,
             idle_keep: config.idle_keep,
             sweeper: std::sync::Once::new(),

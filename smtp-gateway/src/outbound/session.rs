@@ -272,7 +272,13 @@ async fn greet(
     seen.helo = name_in(&greeting.text);
     expect_positive(Stage::Greeting, greeting, target.host)?;
     let response = hello(env, target, connection).await.map_err(fault)?;
-    expect_positive(Stage::Hello, response, target.host)
+    expect_positive(Stage::Hello, response, target.host)?;
+    if seen.helo.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&env.ehlo_name)) {
+        let text =
+            format!("{}: the server is this one, and the mail is not for it", target.host.name);
+        return Err(Refusal::Fault(Fault::Permanent(Reply::local("5.4.6", text))));
+    }
+    Ok(())
 }
 
 /// RFC 5321 §4.1.1.10: nobody leaves without QUIT.

@@ -176,3 +176,16 @@ async fn the_caller_can_see_the_failure_in_the_list_of_messages() {
     assert_eq!(ids, [json!(bad)]);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn mail_does_not_go_round_in_circles() {
+    let app = App::test().start().await;
+    app.receive_at("mx.remote.test").await;
+    let alice = app.account("alice@example.test").await;
+    let id = alice.send(&["bob@remote.test"], "x").await.id();
+    let failed = alice.wait_for_status(&id, "failed").await.remove(0);
+    assert_eq!(failed["attempts"][0]["enhanced_code"], "5.4.6", "{failed}");
+    let reply = failed["attempts"][0]["reply"].as_str().unwrap();
+    assert_eq!(reply, "mx.remote.test: the server is this one, and the mail is not for it");
+    app.stop().await;
+}

@@ -1,12 +1,15 @@
 //! Reuse of connections.
 
-use std::time::Duration;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use posthouse_core::ports::transport::Transport as _;
 use posthouse_smtp_gateway::outbound::Outbound;
-use posthouse_tests::sink::{Script, Sink, Stage};
+use posthouse_tests::{
+    sink::{Script, Sink, Stage},
+    wait::eventually,
+};
 
-use super::{client, config, job, results, with_hop};
+use super::{client, config, host, job, job_to, results, with_hop};
 
 #[tokio::test]
 async fn connection_serves_one_message_after_the_other() {
@@ -127,4 +130,33 @@ async fn close_waits_for_what_is_under_way() {
     assert!(under_way.is_finished());
     assert_eq!(results(&under_way.await.unwrap()), ["+250 2.0.0"]);
     assert_eq!(sink.commands("QUIT").len(), 1);
+}
+
+#[tokio::test]
+async fn an_address_that_could_not_be_reached_comes_after_all_others_for_a_while() {
+    let dead = Sink::start(Script::new());
+    let address = dead.addr();
+    let other =
+        Sink::start_at(Script::new(), (IpAddr::from([127, 0, 0, 2]), address.port()).into());
+    drop(dead);
+    let mut config = config();
+    (config.max_messages_per_connection, config.address_memory) = (1, Duration::from_secs(1));
+    let client = Outbound::new(&config).unwrap();
+    let to_both = || {
+        let mut hosts = [host("first.test", &other), host("second.test", &other)];
+        hosts[0].addresses = vec![address.ip()];
+        job_to(hosts.to_vec(), address.port(), &["a@b.example"])
+    };
+    let send = async || results(&client.deliver(to_both()).await);
+    assert_eq!(send().await, ["+250 2.0.0"]);
+    let bind = async || std::net::TcpListener::bind(address).ok();
+    let first = Sink::start_on(Script::new(), eventually("the port is free", bind).await);
+    assert_eq!(send().await, ["+250 2.0.0"]);
+    assert_eq!((first.connections(), other.count()), (0, 2));
+    // It is still there when there is no other.
+    let mut alone = to_both();
+    Arc::make_mut(&mut alone.hop).hosts.truncate(1);
+    assert_eq!(results(&client.deliver(alone).await), ["+250 2.0.0"]);
+    assert_eq!(send().await, ["+250 2.0.0"], "it has been reached");
+    assert_eq!((first.count(), other.count()), (2, 2));
 }
