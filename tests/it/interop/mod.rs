@@ -1,5 +1,6 @@
 //! Programs that other people wrote.
 
+mod postfix;
 mod python;
 mod swaks;
 
