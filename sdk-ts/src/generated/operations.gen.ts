@@ -46,9 +46,21 @@ export type {
   DeliveryUnrecognizedEvent,
   Destination,
   DkimKey,
+  DkimRotatedEvent,
+  DkimRotatedEventData,
+  DkimRotation,
+  DkimRotationRequest,
+  DkimSettings,
+  DkimSettingsPatch,
   DnsRecord,
   Domain,
+  DomainCheck,
+  DomainChecks,
+  DomainDegradedEvent,
+  DomainEventData,
   DomainPatch,
+  DomainRecords,
+  DomainVerifiedEvent,
   EventTls,
   EventType,
   FormerWebhookSecret,
@@ -69,6 +81,8 @@ export type {
   InboundRouteTestResult,
   Jwk,
   JwkSet,
+  LaneRule,
+  LaneRules,
   LimitEventData,
   Limits,
   LimitsPatch,
@@ -79,6 +93,7 @@ export type {
   ListCheckedAddress,
   ListDelivery,
   ListDestination,
+  ListDkimKey,
   ListDomain,
   ListEvent,
   ListEventType,
@@ -90,6 +105,7 @@ export type {
   ListMailbox,
   ListMessage,
   ListMtaStsPolicy,
+  ListOutgoingTlsReport,
   ListRoute,
   ListSandboxMessage,
   ListSession,
@@ -98,6 +114,7 @@ export type {
   ListTemplate,
   ListTemplateVersion,
   ListThread,
+  ListTlsReportSuppression,
   ListTransport,
   ListWebhook,
   ListWebhookDelivery,
@@ -152,11 +169,13 @@ export type {
   NewAccount,
   NewApiKey,
   NewAppPassword,
+  NewDkimKey,
   NewDomain,
   NewFile,
   NewForward,
   NewHold,
   NewInboundRoute,
+  NewLaneRules,
   NewMailbox,
   NewMessage,
   NewReply,
@@ -164,9 +183,13 @@ export type {
   NewSuppression,
   NewTemplate,
   NewTemplateVersion,
+  NewTlsReportSuppression,
   NewTransport,
   NewWebhook,
   NewWebhookReplay,
+  OmittedRecord,
+  OutgoingTlsReport,
+  OutgoingTlsReportDestination,
   OwnAccountPatch,
   PasswordChange,
   Pause,
@@ -217,6 +240,7 @@ export type {
   Thread,
   ThreadDetail,
   Tls,
+  TlsReportSuppression,
   TokenRequest,
   TokenRevocation,
   Tokens,
@@ -262,6 +286,9 @@ export type AnyEvent =
   | t.DeliveryReleasedEvent
   | t.DeliverySuppressedEvent
   | t.DeliveryUnrecognizedEvent
+  | t.DkimRotatedEvent
+  | t.DomainDegradedEvent
+  | t.DomainVerifiedEvent
   | t.LoginNewAddressEvent
   | t.MailCreatedEvent
   | t.MailDeletedEvent
@@ -704,6 +731,160 @@ export class DomainsResource extends Resource {
    */
   update(id: string, body: t.DomainPatch, options?: ChangeOptions): Promise<t.Domain> {
     return this.api.call<t.Domain>({ method: 'PATCH', path: `/v1/domains/${encodeURIComponent(id)}`, body, type: 'application/json' }, options);
+  }
+
+  /**
+   * Get the checks of a domain
+   *
+   * What the last look at DNS has found; nothing is looked up now. A domain is checked each day, and
+   * more often while it is new or degraded.
+   *
+   * Scope: `admin:read`.
+   */
+  getChecks(id: string, options?: RequestOptions): Promise<t.DomainChecks> {
+    return this.api.call<t.DomainChecks>({ method: 'GET', path: `/v1/domains/${encodeURIComponent(id)}/checks` }, options);
+  }
+
+  /**
+   * Disable a domain
+   *
+   * It takes no mail and sends none until it is enabled: other servers and senders are told to come
+   * back later, and what waits in the queue goes on waiting. People still log in with its addresses.
+   *
+   * Scope: `admin:write`.
+   */
+  disable(id: string, options?: RequestOptions): Promise<t.Domain> {
+    return this.api.call<t.Domain>({ method: 'POST', path: `/v1/domains/${encodeURIComponent(id)}/disable` }, options);
+  }
+
+  /**
+   * List the DKIM keys of a domain
+   *
+   * Those of all states, in the order of their selectors.
+   *
+   * Scope: `admin:read`.
+   */
+  listDkimKeys(id: string, options?: RequestOptions): Pages<t.DkimKey> {
+    return this.api.pages<t.DkimKey>({ method: 'GET', path: `/v1/domains/${encodeURIComponent(id)}/dkim-keys` }, options);
+  }
+
+  /**
+   * Create a DKIM key
+   *
+   * Makes a key, or takes one that another system has signed with. It does not sign before it is
+   * activated; several may sign side by side. A domain has at most 20 keys.
+   *
+   * Scope: `admin:write`.
+   */
+  createDkimKey(id: string, body: t.NewDkimKey, options?: CreateOptions): Promise<t.DkimKey> {
+    return this.api.call<t.DkimKey>({ method: 'POST', path: `/v1/domains/${encodeURIComponent(id)}/dkim-keys`, body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Rotate the DKIM keys of a domain
+   *
+   * Makes a new key for each algorithm that signs. Publish the records of the answer: as soon as one
+   * is seen in DNS, its key signs and the old ones of its algorithm are retired. That is looked for
+   * every ten minutes, and whenever the domain is verified. Refused while a rotation is in progress.
+   *
+   * Scope: `admin:write`.
+   */
+  rotateDkimKeys(id: string, body: t.DkimRotationRequest, options?: CreateOptions): Promise<t.DkimRotation> {
+    return this.api.call<t.DkimRotation>({ method: 'POST', path: `/v1/domains/${encodeURIComponent(id)}/dkim-keys/rotate`, body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Get a DKIM key
+   *
+   * What becomes of it, and the record to publish.
+   *
+   * Scope: `admin:read`.
+   */
+  getDkimKey(id: string, selector: string, options?: RequestOptions): Promise<t.DkimKey> {
+    return this.api.call<t.DkimKey>({ method: 'GET', path: `/v1/domains/${encodeURIComponent(id)}/dkim-keys/${encodeURIComponent(selector)}` }, options);
+  }
+
+  /**
+   * Delete a DKIM key
+   *
+   * Refused for one that signs, and for one whose signatures may still be on their way.
+   *
+   * Scope: `admin:write`.
+   */
+  deleteDkimKey(id: string, selector: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/domains/${encodeURIComponent(id)}/dkim-keys/${encodeURIComponent(selector)}` }, options);
+  }
+
+  /**
+   * Activate a DKIM key
+   *
+   * It signs from now on, beside the others that do. Refused while its record is not in DNS, unless
+   * `force` is true.
+   *
+   * Scope: `admin:write`.
+   */
+  activateDkimKey(id: string, selector: string, query?: t.ActivateDkimKeyData['query'], options?: RequestOptions): Promise<t.DkimKey> {
+    return this.api.call<t.DkimKey>({ method: 'POST', path: `/v1/domains/${encodeURIComponent(id)}/dkim-keys/${encodeURIComponent(selector)}/activate`, query }, options);
+  }
+
+  /**
+   * Retire a DKIM key
+   *
+   * It signs no more; its record has to stay until `removable_at`. Refused for the last key that
+   * signs, unless `force` is true: mail of the domain is not signed then.
+   *
+   * Scope: `admin:write`.
+   */
+  retireDkimKey(id: string, selector: string, query?: t.RetireDkimKeyData['query'], options?: RequestOptions): Promise<t.DkimKey> {
+    return this.api.call<t.DkimKey>({ method: 'POST', path: `/v1/domains/${encodeURIComponent(id)}/dkim-keys/${encodeURIComponent(selector)}/retire`, query }, options);
+  }
+
+  /**
+   * Enable a domain
+   *
+   * It takes and sends mail again.
+   *
+   * Scope: `admin:write`.
+   */
+  enable(id: string, options?: RequestOptions): Promise<t.Domain> {
+    return this.api.call<t.Domain>({ method: 'POST', path: `/v1/domains/${encodeURIComponent(id)}/enable` }, options);
+  }
+
+  /**
+   * List the DNS records of a domain
+   *
+   * What to publish and why. Records for services that this server does not have are left out, with
+   * the reason.
+   *
+   * Scope: `admin:read`.
+   */
+  listRecords(id: string, options?: RequestOptions): Promise<t.DomainRecords> {
+    return this.api.call<t.DomainRecords>({ method: 'GET', path: `/v1/domains/${encodeURIComponent(id)}/records` }, options);
+  }
+
+  /**
+   * Verify a domain
+   *
+   * Looks everything up now, and goes on with a rotation of keys. Takes some seconds. The domain is
+   * `verified` when MX, SPF, DKIM and DMARC have no errors; when that changes, administrators get
+   * `domain.verified` or `domain.degraded`.
+   *
+   * Scope: `admin:write`.
+   */
+  verify(id: string, options?: RequestOptions): Promise<t.DomainChecks> {
+    return this.api.call<t.DomainChecks>({ method: 'POST', path: `/v1/domains/${encodeURIComponent(id)}/verify` }, options);
+  }
+
+  /**
+   * Get the DNS records of a domain as a zone
+   *
+   * The same as the text of a zone file (RFC 1035), to be added to that of the domain. What belongs
+   * into another zone is a comment.
+   *
+   * Scope: `admin:read`.
+   */
+  getZone(id: string, options?: RequestOptions): Promise<Response> {
+    return this.api.download({ method: 'GET', path: `/v1/domains/${encodeURIComponent(id)}/zone` }, options);
   }
 }
 
@@ -1550,6 +1731,41 @@ export class QueueResource extends Resource {
   }
 
   /**
+   * Get the lane rules
+   *
+   * How fast the mail exchangers of some providers are used. What no rule covers has the limit of the
+   * configuration, by the set of its exchangers.
+   *
+   * Scope: `admin:read`.
+   */
+  getLaneRules(options?: RequestOptions): Promise<t.LaneRules> {
+    return this.api.call<t.LaneRules>({ method: 'GET', path: '/v1/queue/lane-rules' }, options);
+  }
+
+  /**
+   * Set the lane rules
+   *
+   * Puts them in the place of all, those that came with the server included; an empty list leaves
+   * none. All nodes follow within a second, also for what waits.
+   *
+   * Scope: `admin:write`.
+   */
+  setLaneRules(body: t.NewLaneRules, options?: RequestOptions): Promise<t.LaneRules> {
+    return this.api.call<t.LaneRules>({ method: 'PUT', path: '/v1/queue/lane-rules', body, type: 'application/json' }, options);
+  }
+
+  /**
+   * Reset the lane rules
+   *
+   * The rules that came with the server hold again.
+   *
+   * Scope: `admin:write`.
+   */
+  resetLaneRules(options?: RequestOptions): Promise<t.LaneRules> {
+    return this.api.call<t.LaneRules>({ method: 'DELETE', path: '/v1/queue/lane-rules' }, options);
+  }
+
+  /**
    * Pause deliveries
    *
    * Nothing of the account is attempted until somebody resumes; what is being attempted goes on to
@@ -1586,6 +1802,64 @@ export class QueueResource extends Resource {
    */
   resume(query?: t.ResumeQueueData['query'], options?: RequestOptions): Promise<t.Pause> {
     return this.api.call<t.Pause>({ method: 'POST', path: '/v1/queue/resume', query }, options);
+  }
+}
+
+export class ReportsResource extends Resource {
+  /**
+   * List TLS reports that go out
+   *
+   * One for each day and domain that mail was sent to, or mail exchanger with TLSA records, newest
+   * first. They are kept for 90 days, those that were skipped for a week.
+   *
+   * Scope: `admin:read`.
+   */
+  listOutgoingTls(query?: t.ListOutgoingTlsReportsData['query'], options?: RequestOptions): Pages<t.OutgoingTlsReport> {
+    return this.api.pages<t.OutgoingTlsReport>({ method: 'GET', path: '/v1/reports/tls/outgoing', query }, options);
+  }
+
+  /**
+   * Get a TLS report that goes out
+   *
+   * With the report itself.
+   *
+   * Scope: `admin:read`.
+   */
+  getOutgoingTls(id: string, options?: RequestOptions): Promise<t.OutgoingTlsReport> {
+    return this.api.call<t.OutgoingTlsReport>({ method: 'GET', path: `/v1/reports/tls/outgoing/${encodeURIComponent(id)}` }, options);
+  }
+
+  /**
+   * List addresses that get no TLS reports
+   *
+   * Newest first; those whose time is over go by and by.
+   *
+   * Scope: `admin:read`.
+   */
+  listTlsSuppressions(query?: t.ListTlsReportSuppressionsData['query'], options?: RequestOptions): Pages<t.TlsReportSuppression> {
+    return this.api.pages<t.TlsReportSuppression>({ method: 'GET', path: '/v1/reports/tls/suppressions', query }, options);
+  }
+
+  /**
+   * Send no more TLS reports to an address
+   *
+   * Whatever domain asks for it. Reports that are on their way get there.
+   *
+   * Scope: `admin:write`.
+   */
+  createTlsSuppression(body: t.NewTlsReportSuppression, options?: CreateOptions): Promise<t.TlsReportSuppression> {
+    return this.api.call<t.TlsReportSuppression>({ method: 'POST', path: '/v1/reports/tls/suppressions', body, type: 'application/json', keyed: true }, options);
+  }
+
+  /**
+   * Send TLS reports to an address again
+   *
+   * From the next report on.
+   *
+   * Scope: `admin:write`.
+   */
+  deleteTlsSuppression(id: string, options?: RequestOptions): Promise<void> {
+    return this.api.call<void>({ method: 'DELETE', path: `/v1/reports/tls/suppressions/${encodeURIComponent(id)}` }, options);
   }
 }
 
@@ -1991,7 +2265,7 @@ export class TransportsResource extends Resource {
   /**
    * Get a transport
    *
-   * Everything but the password.
+   * Everything but the password and the key of the certificate.
    *
    * Scope: `admin:read`.
    */
@@ -2304,6 +2578,8 @@ export class Resources {
   readonly mtaStsPolicies: MtaStsPoliciesResource;
   /** The outgoing queue. */
   readonly queue: QueueResource;
+  /** Reports between mail servers, for administrators. */
+  readonly reports: ReportsResource;
   readonly routes: RoutesResource;
   /** Outgoing mail that never leaves the server: for development and tests. */
   readonly sandbox: SandboxResource;
@@ -2335,6 +2611,7 @@ export class Resources {
     this.meta = new MetaResource(api);
     this.mtaStsPolicies = new MtaStsPoliciesResource(api);
     this.queue = new QueueResource(api);
+    this.reports = new ReportsResource(api);
     this.routes = new RoutesResource(api);
     this.sandbox = new SandboxResource(api);
     this.suppressions = new SuppressionsResource(api);

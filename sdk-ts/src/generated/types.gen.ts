@@ -4,7 +4,7 @@ export type ClientOptions = {
     baseUrl: `${string}://${string}` | (string & {});
 };
 
-export type Webhooks = OnAccountLimitExceededWebhookRequest | OnAccountQuotaWarningWebhookRequest | OnDeliveryBouncedWebhookRequest | OnDeliveryCanceledWebhookRequest | OnDeliveryComplainedWebhookRequest | OnDeliveryDeferredWebhookRequest | OnDeliveryDeliveredWebhookRequest | OnDeliveryExpandedWebhookRequest | OnDeliveryExpiredWebhookRequest | OnDeliveryFailedWebhookRequest | OnDeliveryHeldWebhookRequest | OnDeliveryRelayedWebhookRequest | OnDeliveryReleasedWebhookRequest | OnDeliverySuppressedWebhookRequest | OnDeliveryUnrecognizedWebhookRequest | OnLoginNewAddressWebhookRequest | OnMailCreatedWebhookRequest | OnMailDeletedWebhookRequest | OnMailDroppedWebhookRequest | OnMailReceivedWebhookRequest | OnMailUpdatedWebhookRequest | OnMessageAcceptedWebhookRequest | OnMessageRejectedWebhookRequest | OnMessageScheduledWebhookRequest | OnRecipientUnsubscribedWebhookRequest | OnSuppressionCreatedWebhookRequest | OnSuppressionDeletedWebhookRequest | OnWebhookDisabledWebhookRequest | OnWebhookTestWebhookRequest;
+export type Webhooks = OnAccountLimitExceededWebhookRequest | OnAccountQuotaWarningWebhookRequest | OnDeliveryBouncedWebhookRequest | OnDeliveryCanceledWebhookRequest | OnDeliveryComplainedWebhookRequest | OnDeliveryDeferredWebhookRequest | OnDeliveryDeliveredWebhookRequest | OnDeliveryExpandedWebhookRequest | OnDeliveryExpiredWebhookRequest | OnDeliveryFailedWebhookRequest | OnDeliveryHeldWebhookRequest | OnDeliveryRelayedWebhookRequest | OnDeliveryReleasedWebhookRequest | OnDeliverySuppressedWebhookRequest | OnDeliveryUnrecognizedWebhookRequest | OnDkimRotatedWebhookRequest | OnDomainDegradedWebhookRequest | OnDomainVerifiedWebhookRequest | OnLoginNewAddressWebhookRequest | OnMailCreatedWebhookRequest | OnMailDeletedWebhookRequest | OnMailDroppedWebhookRequest | OnMailReceivedWebhookRequest | OnMailUpdatedWebhookRequest | OnMessageAcceptedWebhookRequest | OnMessageRejectedWebhookRequest | OnMessageScheduledWebhookRequest | OnRecipientUnsubscribedWebhookRequest | OnSuppressionCreatedWebhookRequest | OnSuppressionDeletedWebhookRequest | OnWebhookDisabledWebhookRequest | OnWebhookTestWebhookRequest;
 
 /**
  * An account: mailboxes, addresses, keys and messages belong to it.
@@ -978,6 +978,10 @@ export type DeliveryPreview = {
      */
     tls?: string | null;
     mta_sts?: PreviewPolicy | null;
+    /**
+     * The rule of `GET /v1/queue/lane-rules` that says how fast the hosts are used; null: none does.
+     */
+    lane_rule?: string | null;
     problem?: PreviewProblem | null;
     /**
      * Entries of the suppression list that apply: it would not be sent.
@@ -1176,9 +1180,164 @@ export type DkimKey = {
      */
     algorithm: string;
     /**
+     * `pending`: its record has not been seen in DNS; `published`: it has; `active`: it signs;
+     * `retired`: it signs no more.
+     */
+    state: string;
+    /**
      * Whether it signs.
      */
     active: boolean;
+    /**
+     * It signs, in place of the active ones of its algorithm, as soon as its record is seen.
+     */
+    rotates: boolean;
+    /**
+     * Name of its TXT record.
+     */
+    record_name: string;
+    /**
+     * Text of its TXT record.
+     */
+    record: string;
+    /**
+     * When it was made.
+     */
+    created_at: string;
+    /**
+     * When its record was first seen.
+     */
+    published_at?: string | null;
+    /**
+     * When it began to sign.
+     */
+    activated_at?: string | null;
+    /**
+     * When it ceased to sign.
+     */
+    retired_at?: string | null;
+    /**
+     * Until then its record has to stay: mail that it has signed is on its way.
+     */
+    removable_at?: string | null;
+};
+
+/**
+ * New DKIM keys of a domain sign in place of old ones.
+ */
+export type DkimRotatedEvent = {
+    /**
+     * Identifier, unique for ever; also `webhook-id`.
+     */
+    id: string;
+    /**
+     * What happened.
+     */
+    type: 'dkim.rotated';
+    /**
+     * When it happened.
+     */
+    timestamp: string;
+    /**
+     * Version of the payload's shape.
+     */
+    api_version: string;
+    /**
+     * Position in the account's log, from 1, without gaps.
+     */
+    seq: number;
+    /**
+     * Whose event it is.
+     */
+    account_id: string;
+    data: DkimRotatedEventData;
+};
+
+/**
+ * What `dkim.rotated` says.
+ */
+export type DkimRotatedEventData = {
+    /**
+     * The domain.
+     */
+    domain_id: string;
+    /**
+     * Its name.
+     */
+    domain: string;
+    /**
+     * Keys that sign from now on.
+     */
+    activated_selectors: Array<string>;
+    /**
+     * Keys that sign no more.
+     */
+    retired_selectors: Array<string>;
+    /**
+     * Until then the records of retired keys have to stay.
+     */
+    removable_at?: string | null;
+};
+
+/**
+ * A rotation that has begun.
+ */
+export type DkimRotation = {
+    /**
+     * The new keys: publish their records.
+     */
+    keys: Array<DkimKey>;
+};
+
+/**
+ * How to begin a rotation.
+ */
+export type DkimRotationRequest = {
+    [key: string]: never;
+};
+
+/**
+ * How a domain signs.
+ */
+export type DkimSettings = {
+    /**
+     * Of header and body, `relaxed` or `simple`.
+     */
+    canonicalization: string;
+    /**
+     * Signatures end so long after signing; 0: never.
+     */
+    expires_in_seconds: number;
+    /**
+     * Fields that are signed once more than they are present, so that none can be added.
+     */
+    oversigned_headers: Array<string>;
+    /**
+     * The record of a key that signs no more is needed for so long.
+     */
+    overlap_seconds: number;
+};
+
+/**
+ * Changes of how a domain signs; absent fields stay.
+ */
+export type DkimSettingsPatch = {
+    /**
+     * Of header and body, `relaxed` or `simple`, such as `relaxed/simple`.
+     */
+    canonicalization?: string;
+    /**
+     * Signatures end so long after signing, an hour to a year; 0: never.
+     */
+    expires_in_seconds?: number;
+    /**
+     * Fields that are signed once more than they are present; with From. Empty: the usual ones.
+     */
+    oversigned_headers?: Array<string>;
+    /**
+     * The record of a key that signs no more is needed for so long; longer than signatures live.
+     */
+    overlap_seconds?: number;
 };
 
 /**
@@ -1197,6 +1356,19 @@ export type DnsRecord = {
      * Data in zone-file form; TXT without quotes.
      */
     value: string;
+    /**
+     * What it is for: `mx`, `spf`, `dkim`, `dmarc`, `tls_rpt`, `spf_host`, `client`,
+     * `client_absent`.
+     */
+    purpose: string;
+    /**
+     * Without it the domain does not count as verified.
+     */
+    required: boolean;
+    /**
+     * What to do, for people.
+     */
+    instructions: string;
 };
 
 /**
@@ -1234,7 +1406,11 @@ export type Domain = {
      */
     bounce_tokens: boolean;
     /**
-     * Keys that sign its mail.
+     * How its mail is signed.
+     */
+    dkim: DkimSettings;
+    /**
+     * Keys of all states.
      */
     dkim_keys: Array<DkimKey>;
     /**
@@ -1245,6 +1421,120 @@ export type Domain = {
      * When it was made.
      */
     created_at: string;
+};
+
+/**
+ * One thing that was looked at.
+ */
+export type DomainCheck = {
+    /**
+     * `mx`, `spf`, `dkim`, `dmarc`, `mta_sts`, `tls_rpt`, `reverse_dns` or `dnssec`.
+     */
+    name: string;
+    /**
+     * The domain is not verified while this has errors.
+     */
+    required: boolean;
+    /**
+     * `ok`, `warning`, `error`, or `unknown` when DNS did not answer.
+     */
+    status: string;
+    /**
+     * DNSSEC proves the answer; null: nothing was asked.
+     */
+    secure?: boolean | null;
+    /**
+     * Records that were found.
+     */
+    found: Array<string>;
+    /**
+     * What does not work.
+     */
+    errors: Array<string>;
+    /**
+     * What could be better, and what could not be looked up.
+     */
+    warnings: Array<string>;
+    /**
+     * What to do.
+     */
+    instructions: Array<string>;
+};
+
+/**
+ * What the last checks of a domain have found.
+ */
+export type DomainChecks = {
+    /**
+     * The domain.
+     */
+    domain_id: string;
+    /**
+     * `unverified`: what the domain needs was never all in DNS; `verified`: it is; `degraded`: it
+     * was.
+     */
+    state: string;
+    /**
+     * When it was looked at; null: not yet.
+     */
+    checked_at?: string | null;
+    /**
+     * When it will be looked at again by itself.
+     */
+    next_check_at: string;
+    /**
+     * What was looked at.
+     */
+    checks: Array<DomainCheck>;
+};
+
+/**
+ * Records that a domain needs are not in DNS any more.
+ */
+export type DomainDegradedEvent = {
+    /**
+     * Identifier, unique for ever; also `webhook-id`.
+     */
+    id: string;
+    /**
+     * What happened.
+     */
+    type: 'domain.degraded';
+    /**
+     * When it happened.
+     */
+    timestamp: string;
+    /**
+     * Version of the payload's shape.
+     */
+    api_version: string;
+    /**
+     * Position in the account's log, from 1, without gaps.
+     */
+    seq: number;
+    /**
+     * Whose event it is.
+     */
+    account_id: string;
+    data: DomainEventData;
+};
+
+/**
+ * What `domain.verified` and `domain.degraded` say.
+ */
+export type DomainEventData = {
+    /**
+     * The domain.
+     */
+    domain_id: string;
+    /**
+     * Its name.
+     */
+    domain: string;
+    /**
+     * Checks that have found errors, such as `mx`.
+     */
+    failed_checks: Array<string>;
 };
 
 /**
@@ -1267,6 +1557,59 @@ export type DomainPatch = {
      * Reverse-paths carry tokens.
      */
     bounce_tokens?: boolean;
+    /**
+     * How its mail is signed.
+     */
+    dkim?: DkimSettingsPatch;
+};
+
+/**
+ * The records of a domain.
+ */
+export type DomainRecords = {
+    /**
+     * Name of the domain.
+     */
+    domain: string;
+    /**
+     * What to publish.
+     */
+    records: Array<DnsRecord>;
+    /**
+     * What is not among them, and why.
+     */
+    omitted: Array<OmittedRecord>;
+};
+
+/**
+ * The records that a domain needs are in DNS.
+ */
+export type DomainVerifiedEvent = {
+    /**
+     * Identifier, unique for ever; also `webhook-id`.
+     */
+    id: string;
+    /**
+     * What happened.
+     */
+    type: 'domain.verified';
+    /**
+     * When it happened.
+     */
+    timestamp: string;
+    /**
+     * Version of the payload's shape.
+     */
+    api_version: string;
+    /**
+     * Position in the account's log, from 1, without gaps.
+     */
+    seq: number;
+    /**
+     * Whose event it is.
+     */
+    account_id: string;
+    data: DomainEventData;
 };
 
 /**
@@ -1722,6 +2065,48 @@ export type JwkSet = {
 };
 
 /**
+ * How fast some mail exchangers are used. All domains behind them share what it gives, and so do all
+ * nodes.
+ */
+export type LaneRule = {
+    /**
+     * For people; no two rules have the same.
+     */
+    name: string;
+    /**
+     * Names of mail exchangers, the most preferred ones of a domain; `*.` in front stands for one
+     * label or more.
+     */
+    mx: Array<string>;
+    /**
+     * Connections at a time; absent: as the configuration of the server says.
+     */
+    connections?: number | null;
+    /**
+     * Attempts begun in a second; absent: no limit.
+     */
+    messages_per_second?: number | null;
+    /**
+     * Messages after which a connection is not used again; absent: 100.
+     */
+    messages_per_connection?: number | null;
+};
+
+/**
+ * The rules that hold.
+ */
+export type LaneRules = {
+    /**
+     * In the order in which they are tried.
+     */
+    rules: Array<LaneRule>;
+    /**
+     * They came with the server: nobody has changed them.
+     */
+    is_default: boolean;
+};
+
+/**
  * What `account.limit_exceeded` says.
  */
 export type LimitEventData = {
@@ -1955,6 +2340,32 @@ export type ListDestination = {
      * The items, newest first unless the operation says otherwise.
      */
     data: Array<Destination>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
+export type ListDkimKey = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<DkimKey>;
     /**
      * There are items after these.
      */
@@ -2258,6 +2669,32 @@ export type ListMtaStsPolicy = {
 /**
  * A part of a list.
  */
+export type ListOutgoingTlsReport = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<OutgoingTlsReport>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
 export type ListRoute = {
     /**
      * Always `list`.
@@ -2449,6 +2886,32 @@ export type ListThread = {
      * The items, newest first unless the operation says otherwise.
      */
     data: Array<Thread>;
+    /**
+     * There are items after these.
+     */
+    has_more: boolean;
+    /**
+     * Leads to the items after these: the next request's `cursor`.
+     */
+    next_cursor?: string | null;
+    /**
+     * Leads to the items before these.
+     */
+    prev_cursor?: string | null;
+};
+
+/**
+ * A part of a list.
+ */
+export type ListTlsReportSuppression = {
+    /**
+     * Always `list`.
+     */
+    object: string;
+    /**
+     * The items, newest first unless the operation says otherwise.
+     */
+    data: Array<TlsReportSuppression>;
     /**
      * There are items after these.
      */
@@ -4289,6 +4752,20 @@ export type NewAppPassword = {
 };
 
 /**
+ * A key to be made, or one to be brought along.
+ */
+export type NewDkimKey = {
+    /**
+     * `rsa-2048` or `ed25519`; not needed with a private key.
+     */
+    algorithm?: string | null;
+    /**
+     * Name in DNS, lower-case letters, digits and hyphens in labels; one is made up by default.
+     */
+    selector?: string | null;
+};
+
+/**
  * A domain to be served.
  */
 export type NewDomain = {
@@ -4468,6 +4945,16 @@ export type NewInboundRoute = {
      * most one. Without any of these, and without `forward`, mail goes to the Inbox.
      */
     actions: Array<InboundRouteAction>;
+};
+
+/**
+ * Rules to be put in the place of all.
+ */
+export type NewLaneRules = {
+    /**
+     * In the order in which they are tried; at most 200.
+     */
+    rules: Array<LaneRule>;
 };
 
 /**
@@ -4770,6 +5257,24 @@ export type NewTemplateVersion = {
 };
 
 /**
+ * An address that is to get no reports.
+ */
+export type NewTlsReportSuppression = {
+    /**
+     * As it stands in the record of the domain, `mailto:` or `https://`, in any case.
+     */
+    uri: string;
+    /**
+     * For administrators.
+     */
+    comment?: string;
+    /**
+     * Until then; for ever by default.
+     */
+    until_at?: string | null;
+};
+
+/**
  * A transport to be made. Which settings it takes depends on its type.
  */
 export type NewTransport = {
@@ -4779,11 +5284,12 @@ export type NewTransport = {
     name: string;
     /**
      * `direct`: to the recipient's exchangers; `smtp`, `submission`, `submissions`: to a host on
-     * port 25, 587 or 465; `fail`: everything fails.
+     * port 25, 587 or 465; `socks5`: as direct, through a SOCKS5 proxy (port 1080); `fail`:
+     * everything fails.
      */
     type: string;
     /**
-     * Name or address of the host.
+     * Name or address of the host or proxy.
      */
     host?: string | null;
     /**
@@ -4796,13 +5302,39 @@ export type NewTransport = {
      */
     tls?: string | null;
     /**
-     * Login name, with `password`; needs `required` or `implicit`.
+     * Login name, with `password`; at a host it needs `required` or `implicit`, unless
+     * `insecure_auth` is true.
      */
     username?: string | null;
     /**
-     * For direct: `ipv4` or `ipv6` to use only that.
+     * The SASL mechanisms that may be used at a host: `EXTERNAL`, `SCRAM-SHA-256-PLUS`,
+     * `SCRAM-SHA-1-PLUS`, `SCRAM-SHA-256`, `SCRAM-SHA-1`, `CRAM-MD5`, `PLAIN`, `LOGIN`. The
+     * strongest that the host offers is used, in this order. By default all over verified TLS,
+     * else all but `PLAIN` and `LOGIN`.
+     */
+    auth_mechanisms?: Array<string> | null;
+    /**
+     * Log in also without verified TLS; false by default.
+     */
+    insecure_auth?: boolean | null;
+    /**
+     * A certificate to show to the host in TLS, with its chain, as PEM; with `client_key`.
+     */
+    client_certificate?: string | null;
+    /**
+     * For direct and socks5: `ipv4` or `ipv6` to use only that.
      */
     ip_version?: string | null;
+    /**
+     * Addresses that connections come from: each node takes the first of the right version of IP
+     * that it has. A version without an address is not used. For socks5 those that the proxy
+     * connects from.
+     */
+    source_addresses?: Array<string> | null;
+    /**
+     * The name in EHLO, by default that of the installation.
+     */
+    ehlo_name?: string | null;
     /**
      * For fail: the SMTP code, 554 by default; 4yz lets the delivery wait.
      */
@@ -4876,6 +5408,98 @@ export type NewWebhookReplay = {
      * default.
      */
     event_types?: Array<string> | null;
+};
+
+/**
+ * A record that is not to be published.
+ */
+export type OmittedRecord = {
+    /**
+     * What it would be for.
+     */
+    purpose: string;
+    /**
+     * Why not, or what to do oneself.
+     */
+    reason: string;
+};
+
+/**
+ * A report about TLS that went out, or will.
+ */
+export type OutgoingTlsReport = {
+    /**
+     * Identifier, which is also the one in the report.
+     */
+    id: string;
+    /**
+     * The day that it is about, in UTC.
+     */
+    day: string;
+    /**
+     * The domain that it is about: of recipients, or the name of a mail exchanger.
+     */
+    domain: string;
+    /**
+     * `waiting`, `sent`, `failed`, or `skipped`: nobody asks for it, or there is nothing to tell.
+     */
+    status: string;
+    /**
+     * When it is tried, or tried again.
+     */
+    due_at: string;
+    /**
+     * Tries so far; there are five at most.
+     */
+    attempts: number;
+    /**
+     * Sessions with TLS as the policies of the domain want it.
+     */
+    successful_sessions: number;
+    /**
+     * Others.
+     */
+    failed_sessions: number;
+    /**
+     * Where the domain wants it, and what became of that.
+     */
+    destinations: Array<OutgoingTlsReportDestination>;
+    /**
+     * Why it failed or was skipped.
+     */
+    error?: string | null;
+    /**
+     * When it was sent, failed or was skipped.
+     */
+    completed_at?: string | null;
+    /**
+     * The report itself (RFC 8460 §4.4); null in lists, and when there is none.
+     */
+    report?: {
+        [key: string]: unknown;
+    } | null;
+};
+
+/**
+ * An address that a domain wants reports at.
+ */
+export type OutgoingTlsReportDestination = {
+    /**
+     * As it stands in DNS.
+     */
+    uri: string;
+    /**
+     * `waiting`, `sent` (it is in the queue, or the endpoint has taken it), `failed` or `skipped`.
+     */
+    status: string;
+    /**
+     * The message that takes it there, of the account that is postmaster.
+     */
+    message_id?: string | null;
+    /**
+     * Why it did not go there.
+     */
+    error?: string | null;
 };
 
 /**
@@ -6061,6 +6685,32 @@ export type Tls = {
 };
 
 /**
+ * An address that gets no reports about TLS though a domain asks for it.
+ */
+export type TlsReportSuppression = {
+    /**
+     * Identifier.
+     */
+    id: string;
+    /**
+     * The address, in lower case.
+     */
+    uri: string;
+    /**
+     * For administrators.
+     */
+    comment: string;
+    /**
+     * Until then; null: for ever.
+     */
+    until_at?: string | null;
+    /**
+     * When it was made.
+     */
+    created_at: string;
+};
+
+/**
  * A request for tokens: with `address` and `password`, or with `refresh_token`.
  */
 export type TokenRequest = {
@@ -6127,7 +6777,7 @@ export type Tokens = {
 };
 
 /**
- * A way out for mail, without its password.
+ * A way out for mail, without its secrets.
  */
 export type Transport = {
     /**
@@ -6139,11 +6789,11 @@ export type Transport = {
      */
     name: string;
     /**
-     * `direct`, `smtp`, `submission`, `submissions` or `fail`.
+     * `direct`, `smtp`, `submission`, `submissions`, `socks5` or `fail`.
      */
     type: string;
     /**
-     * The host that takes everything; null: the type has none.
+     * The host that takes everything, or the proxy; null: the type has none.
      */
     host?: string | null;
     /**
@@ -6164,9 +6814,29 @@ export type Transport = {
      */
     has_password: boolean;
     /**
-     * Of a direct one: `ipv4` or `ipv6` when only that is used; null: both.
+     * The SASL mechanisms that may be used there; empty: whatever is safe.
+     */
+    auth_mechanisms: Array<string>;
+    /**
+     * Whether it logs in without verified TLS too.
+     */
+    insecure_auth: boolean;
+    /**
+     * The certificate that is shown there, with its chain, as PEM; its key is never shown.
+     */
+    client_certificate?: string | null;
+    /**
+     * Of one that looks for exchangers: `ipv4` or `ipv6` when only that is used; null: both.
      */
     ip_version?: string | null;
+    /**
+     * Where connections come from; with a proxy, where it connects from. Empty: anywhere.
+     */
+    source_addresses: Array<string>;
+    /**
+     * The name in EHLO; null: that of the installation.
+     */
+    ehlo_name?: string | null;
     /**
      * Of one that fails: the SMTP code.
      */
@@ -6190,7 +6860,7 @@ export type TransportPatch = {
      */
     name?: string;
     /**
-     * Name or address of the host.
+     * Name or address of the host or proxy.
      */
     host?: string;
     /**
@@ -6206,9 +6876,29 @@ export type TransportPatch = {
      */
     username?: string | null;
     /**
-     * For direct: `ipv4` or `ipv6` to use only that; null: both.
+     * The SASL mechanisms that may be used; empty: whatever is safe.
+     */
+    auth_mechanisms?: Array<string>;
+    /**
+     * Log in also without verified TLS.
+     */
+    insecure_auth?: boolean;
+    /**
+     * A certificate as PEM, with that of `client_key`; both null: none.
+     */
+    client_certificate?: string | null;
+    /**
+     * For direct and socks5: `ipv4` or `ipv6` to use only that; null: both.
      */
     ip_version?: string | null;
+    /**
+     * Addresses that connections come from; empty: anywhere.
+     */
+    source_addresses?: Array<string>;
+    /**
+     * The name in EHLO; null: that of the installation.
+     */
+    ehlo_name?: string | null;
     /**
      * For fail: the SMTP code.
      */
@@ -6759,6 +7449,25 @@ export type WebhookTotals = {
 };
 
 /**
+ * A key to be made, or one to be brought along.
+ */
+export type NewDkimKeyWritable = {
+    /**
+     * `rsa-2048` or `ed25519`; not needed with a private key.
+     */
+    algorithm?: string | null;
+    /**
+     * Name in DNS, lower-case letters, digits and hyphens in labels; one is made up by default.
+     */
+    selector?: string | null;
+    /**
+     * PEM of PKCS #8 or PKCS #1, without a password; it is stored encrypted and never shown. A new
+     * key is made by default.
+     */
+    private_key?: string | null;
+};
+
+/**
  * A transport to be made. Which settings it takes depends on its type.
  */
 export type NewTransportWritable = {
@@ -6768,11 +7477,12 @@ export type NewTransportWritable = {
     name: string;
     /**
      * `direct`: to the recipient's exchangers; `smtp`, `submission`, `submissions`: to a host on
-     * port 25, 587 or 465; `fail`: everything fails.
+     * port 25, 587 or 465; `socks5`: as direct, through a SOCKS5 proxy (port 1080); `fail`:
+     * everything fails.
      */
     type: string;
     /**
-     * Name or address of the host.
+     * Name or address of the host or proxy.
      */
     host?: string | null;
     /**
@@ -6785,7 +7495,8 @@ export type NewTransportWritable = {
      */
     tls?: string | null;
     /**
-     * Login name, with `password`; needs `required` or `implicit`.
+     * Login name, with `password`; at a host it needs `required` or `implicit`, unless
+     * `insecure_auth` is true.
      */
     username?: string | null;
     /**
@@ -6793,9 +7504,38 @@ export type NewTransportWritable = {
      */
     password?: string | null;
     /**
-     * For direct: `ipv4` or `ipv6` to use only that.
+     * The SASL mechanisms that may be used at a host: `EXTERNAL`, `SCRAM-SHA-256-PLUS`,
+     * `SCRAM-SHA-1-PLUS`, `SCRAM-SHA-256`, `SCRAM-SHA-1`, `CRAM-MD5`, `PLAIN`, `LOGIN`. The
+     * strongest that the host offers is used, in this order. By default all over verified TLS,
+     * else all but `PLAIN` and `LOGIN`.
+     */
+    auth_mechanisms?: Array<string> | null;
+    /**
+     * Log in also without verified TLS; false by default.
+     */
+    insecure_auth?: boolean | null;
+    /**
+     * A certificate to show to the host in TLS, with its chain, as PEM; with `client_key`.
+     */
+    client_certificate?: string | null;
+    /**
+     * Its private key as PEM; it is stored encrypted and never shown.
+     */
+    client_key?: string | null;
+    /**
+     * For direct and socks5: `ipv4` or `ipv6` to use only that.
      */
     ip_version?: string | null;
+    /**
+     * Addresses that connections come from: each node takes the first of the right version of IP
+     * that it has. A version without an address is not used. For socks5 those that the proxy
+     * connects from.
+     */
+    source_addresses?: Array<string> | null;
+    /**
+     * The name in EHLO, by default that of the installation.
+     */
+    ehlo_name?: string | null;
     /**
      * For fail: the SMTP code, 554 by default; 4yz lets the delivery wait.
      */
@@ -6815,7 +7555,7 @@ export type TransportPatchWritable = {
      */
     name?: string;
     /**
-     * Name or address of the host.
+     * Name or address of the host or proxy.
      */
     host?: string;
     /**
@@ -6835,9 +7575,33 @@ export type TransportPatchWritable = {
      */
     password?: string | null;
     /**
-     * For direct: `ipv4` or `ipv6` to use only that; null: both.
+     * The SASL mechanisms that may be used; empty: whatever is safe.
+     */
+    auth_mechanisms?: Array<string>;
+    /**
+     * Log in also without verified TLS.
+     */
+    insecure_auth?: boolean;
+    /**
+     * A certificate as PEM, with that of `client_key`; both null: none.
+     */
+    client_certificate?: string | null;
+    /**
+     * Its private key as PEM; it is stored encrypted and never shown.
+     */
+    client_key?: string | null;
+    /**
+     * For direct and socks5: `ipv4` or `ipv6` to use only that; null: both.
      */
     ip_version?: string | null;
+    /**
+     * Addresses that connections come from; empty: anywhere.
+     */
+    source_addresses?: Array<string>;
+    /**
+     * The name in EHLO; null: that of the installation.
+     */
+    ehlo_name?: string | null;
     /**
      * For fail: the SMTP code.
      */
@@ -9434,6 +10198,820 @@ export type UpdateDomainResponses = {
 };
 
 export type UpdateDomainResponse = UpdateDomainResponses[keyof UpdateDomainResponses];
+
+export type GetDomainChecksData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Domain
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/domains/{id}/checks';
+};
+
+export type GetDomainChecksErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetDomainChecksError = GetDomainChecksErrors[keyof GetDomainChecksErrors];
+
+export type GetDomainChecksResponses = {
+    /**
+     * The last result
+     */
+    200: DomainChecks;
+};
+
+export type GetDomainChecksResponse = GetDomainChecksResponses[keyof GetDomainChecksResponses];
+
+export type DisableDomainData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Domain
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/domains/{id}/disable';
+};
+
+export type DisableDomainErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type DisableDomainError = DisableDomainErrors[keyof DisableDomainErrors];
+
+export type DisableDomainResponses = {
+    /**
+     * The domain as it is now
+     */
+    200: Domain;
+};
+
+export type DisableDomainResponse = DisableDomainResponses[keyof DisableDomainResponses];
+
+export type ListDkimKeysData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Domain
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/domains/{id}/dkim-keys';
+};
+
+export type ListDkimKeysErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListDkimKeysError = ListDkimKeysErrors[keyof ListDkimKeysErrors];
+
+export type ListDkimKeysResponses = {
+    /**
+     * All keys
+     */
+    200: ListDkimKey;
+};
+
+export type ListDkimKeysResponse = ListDkimKeysResponses[keyof ListDkimKeysResponses];
+
+export type CreateDkimKeyData = {
+    body: NewDkimKeyWritable;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Domain
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/domains/{id}/dkim-keys';
+};
+
+export type CreateDkimKeyErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type CreateDkimKeyError = CreateDkimKeyErrors[keyof CreateDkimKeyErrors];
+
+export type CreateDkimKeyResponses = {
+    /**
+     * The key
+     */
+    201: DkimKey;
+};
+
+export type CreateDkimKeyResponse = CreateDkimKeyResponses[keyof CreateDkimKeyResponses];
+
+export type RotateDkimKeysData = {
+    body: DkimRotationRequest;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Domain
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/domains/{id}/dkim-keys/rotate';
+};
+
+export type RotateDkimKeysErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type RotateDkimKeysError = RotateDkimKeysErrors[keyof RotateDkimKeysErrors];
+
+export type RotateDkimKeysResponses = {
+    /**
+     * The new keys
+     */
+    201: DkimRotation;
+};
+
+export type RotateDkimKeysResponse = RotateDkimKeysResponses[keyof RotateDkimKeysResponses];
+
+export type DeleteDkimKeyData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Domain
+         */
+        id: string;
+        /**
+         * Selector
+         */
+        selector: string;
+    };
+    query?: never;
+    url: '/v1/domains/{id}/dkim-keys/{selector}';
+};
+
+export type DeleteDkimKeyErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type DeleteDkimKeyError = DeleteDkimKeyErrors[keyof DeleteDkimKeyErrors];
+
+export type DeleteDkimKeyResponses = {
+    /**
+     * It is gone
+     */
+    204: void;
+};
+
+export type DeleteDkimKeyResponse = DeleteDkimKeyResponses[keyof DeleteDkimKeyResponses];
+
+export type GetDkimKeyData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Domain
+         */
+        id: string;
+        /**
+         * Selector
+         */
+        selector: string;
+    };
+    query?: never;
+    url: '/v1/domains/{id}/dkim-keys/{selector}';
+};
+
+export type GetDkimKeyErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetDkimKeyError = GetDkimKeyErrors[keyof GetDkimKeyErrors];
+
+export type GetDkimKeyResponses = {
+    /**
+     * The key
+     */
+    200: DkimKey;
+};
+
+export type GetDkimKeyResponse = GetDkimKeyResponses[keyof GetDkimKeyResponses];
+
+export type ActivateDkimKeyData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Domain
+         */
+        id: string;
+        /**
+         * Selector
+         */
+        selector: string;
+    };
+    query?: {
+        /**
+         * Do it although it leaves mail without a signature that verifies.
+         */
+        force?: boolean;
+    };
+    url: '/v1/domains/{id}/dkim-keys/{selector}/activate';
+};
+
+export type ActivateDkimKeyErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ActivateDkimKeyError = ActivateDkimKeyErrors[keyof ActivateDkimKeyErrors];
+
+export type ActivateDkimKeyResponses = {
+    /**
+     * The key as it is now
+     */
+    200: DkimKey;
+};
+
+export type ActivateDkimKeyResponse = ActivateDkimKeyResponses[keyof ActivateDkimKeyResponses];
+
+export type RetireDkimKeyData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Domain
+         */
+        id: string;
+        /**
+         * Selector
+         */
+        selector: string;
+    };
+    query?: {
+        /**
+         * Do it although it leaves mail without a signature that verifies.
+         */
+        force?: boolean;
+    };
+    url: '/v1/domains/{id}/dkim-keys/{selector}/retire';
+};
+
+export type RetireDkimKeyErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type RetireDkimKeyError = RetireDkimKeyErrors[keyof RetireDkimKeyErrors];
+
+export type RetireDkimKeyResponses = {
+    /**
+     * The key as it is now
+     */
+    200: DkimKey;
+};
+
+export type RetireDkimKeyResponse = RetireDkimKeyResponses[keyof RetireDkimKeyResponses];
+
+export type EnableDomainData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Domain
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/domains/{id}/enable';
+};
+
+export type EnableDomainErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type EnableDomainError = EnableDomainErrors[keyof EnableDomainErrors];
+
+export type EnableDomainResponses = {
+    /**
+     * The domain as it is now
+     */
+    200: Domain;
+};
+
+export type EnableDomainResponse = EnableDomainResponses[keyof EnableDomainResponses];
+
+export type ListDomainRecordsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Domain
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/domains/{id}/records';
+};
+
+export type ListDomainRecordsErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListDomainRecordsError = ListDomainRecordsErrors[keyof ListDomainRecordsErrors];
+
+export type ListDomainRecordsResponses = {
+    /**
+     * The records
+     */
+    200: DomainRecords;
+};
+
+export type ListDomainRecordsResponse = ListDomainRecordsResponses[keyof ListDomainRecordsResponses];
+
+export type VerifyDomainData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Domain
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/domains/{id}/verify';
+};
+
+export type VerifyDomainErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type VerifyDomainError = VerifyDomainErrors[keyof VerifyDomainErrors];
+
+export type VerifyDomainResponses = {
+    /**
+     * What was found
+     */
+    200: DomainChecks;
+};
+
+export type VerifyDomainResponse = VerifyDomainResponses[keyof VerifyDomainResponses];
+
+export type GetDomainZoneData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Domain
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/domains/{id}/zone';
+};
+
+export type GetDomainZoneErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetDomainZoneError = GetDomainZoneErrors[keyof GetDomainZoneErrors];
+
+export type GetDomainZoneResponses = {
+    /**
+     * Text of a zone
+     */
+    200: string;
+};
+
+export type GetDomainZoneResponse = GetDomainZoneResponses[keyof GetDomainZoneResponses];
 
 export type ListEventTypesData = {
     body?: never;
@@ -13840,6 +15418,183 @@ export type ChangeHoldResponses = {
 
 export type ChangeHoldResponse = ChangeHoldResponses[keyof ChangeHoldResponses];
 
+export type ResetLaneRulesData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/queue/lane-rules';
+};
+
+export type ResetLaneRulesErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ResetLaneRulesError = ResetLaneRulesErrors[keyof ResetLaneRulesErrors];
+
+export type ResetLaneRulesResponses = {
+    /**
+     * The rules that hold
+     */
+    200: LaneRules;
+};
+
+export type ResetLaneRulesResponse = ResetLaneRulesResponses[keyof ResetLaneRulesResponses];
+
+export type GetLaneRulesData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/queue/lane-rules';
+};
+
+export type GetLaneRulesErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetLaneRulesError = GetLaneRulesErrors[keyof GetLaneRulesErrors];
+
+export type GetLaneRulesResponses = {
+    /**
+     * The rules that hold
+     */
+    200: LaneRules;
+};
+
+export type GetLaneRulesResponse = GetLaneRulesResponses[keyof GetLaneRulesResponses];
+
+export type SetLaneRulesData = {
+    body: NewLaneRules;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/queue/lane-rules';
+};
+
+export type SetLaneRulesErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type SetLaneRulesError = SetLaneRulesErrors[keyof SetLaneRulesErrors];
+
+export type SetLaneRulesResponses = {
+    /**
+     * The rules that hold
+     */
+    200: LaneRules;
+};
+
+export type SetLaneRulesResponse = SetLaneRulesResponses[keyof SetLaneRulesResponses];
+
 export type PauseQueueData = {
     body?: never;
     headers?: {
@@ -14033,6 +15788,333 @@ export type ResumeQueueResponses = {
 };
 
 export type ResumeQueueResponse = ResumeQueueResponses[keyof ResumeQueueResponses];
+
+export type ListOutgoingTlsReportsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * About this domain.
+         */
+        domain?: string;
+        /**
+         * `waiting`, `sent`, `failed` or `skipped`.
+         */
+        status?: string;
+        /**
+         * Size of the page, 1 to 200; 50 by default.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` or `prev_cursor` of another page of the same list.
+         */
+        cursor?: string;
+    };
+    url: '/v1/reports/tls/outgoing';
+};
+
+export type ListOutgoingTlsReportsErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListOutgoingTlsReportsError = ListOutgoingTlsReportsErrors[keyof ListOutgoingTlsReportsErrors];
+
+export type ListOutgoingTlsReportsResponses = {
+    /**
+     * A page of reports
+     */
+    200: ListOutgoingTlsReport;
+};
+
+export type ListOutgoingTlsReportsResponse = ListOutgoingTlsReportsResponses[keyof ListOutgoingTlsReportsResponses];
+
+export type GetOutgoingTlsReportData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Report
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/reports/tls/outgoing/{id}';
+};
+
+export type GetOutgoingTlsReportErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type GetOutgoingTlsReportError = GetOutgoingTlsReportErrors[keyof GetOutgoingTlsReportErrors];
+
+export type GetOutgoingTlsReportResponses = {
+    /**
+     * The report
+     */
+    200: OutgoingTlsReport;
+};
+
+export type GetOutgoingTlsReportResponse = GetOutgoingTlsReportResponses[keyof GetOutgoingTlsReportResponses];
+
+export type ListTlsReportSuppressionsData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: {
+        /**
+         * Size of the page, 1 to 200; 50 by default.
+         */
+        limit?: number;
+        /**
+         * `next_cursor` or `prev_cursor` of another page of the same list.
+         */
+        cursor?: string;
+    };
+    url: '/v1/reports/tls/suppressions';
+};
+
+export type ListTlsReportSuppressionsErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type ListTlsReportSuppressionsError = ListTlsReportSuppressionsErrors[keyof ListTlsReportSuppressionsErrors];
+
+export type ListTlsReportSuppressionsResponses = {
+    /**
+     * A page of addresses
+     */
+    200: ListTlsReportSuppression;
+};
+
+export type ListTlsReportSuppressionsResponse = ListTlsReportSuppressionsResponses[keyof ListTlsReportSuppressionsResponses];
+
+export type CreateTlsReportSuppressionData = {
+    body: NewTlsReportSuppression;
+    headers?: {
+        /**
+         * Makes the request safe to repeat: 1 to 255 printable ASCII characters.
+         */
+        'Idempotency-Key'?: string;
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path?: never;
+    query?: never;
+    url: '/v1/reports/tls/suppressions';
+};
+
+export type CreateTlsReportSuppressionErrors = {
+    /**
+     * The request cannot be read.
+     */
+    400: Problem;
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * The request or the message is too large.
+     */
+    413: Problem;
+    /**
+     * Another content type is expected.
+     */
+    415: Problem;
+    /**
+     * Faults in fields; `errors` lists all of them.
+     */
+    422: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type CreateTlsReportSuppressionError = CreateTlsReportSuppressionErrors[keyof CreateTlsReportSuppressionErrors];
+
+export type CreateTlsReportSuppressionResponses = {
+    /**
+     * The entry
+     */
+    201: TlsReportSuppression;
+};
+
+export type CreateTlsReportSuppressionResponse = CreateTlsReportSuppressionResponses[keyof CreateTlsReportSuppressionResponses];
+
+export type DeleteTlsReportSuppressionData = {
+    body?: never;
+    headers?: {
+        /**
+         * The account to act for, `acc_…`: for administrators with `admin:write`.
+         */
+        'Posthouse-Account'?: string;
+    };
+    path: {
+        /**
+         * Entry
+         */
+        id: string;
+    };
+    query?: never;
+    url: '/v1/reports/tls/suppressions/{id}';
+};
+
+export type DeleteTlsReportSuppressionErrors = {
+    /**
+     * No credential, or not a valid one.
+     */
+    401: Problem;
+    /**
+     * The credential may not do this; `detail` says why.
+     */
+    403: Problem;
+    /**
+     * It does not exist, or belongs to another account.
+     */
+    404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
+     * Too many requests; see `Retry-After`.
+     */
+    429: Problem;
+    /**
+     * A fault of the server.
+     */
+    500: Problem;
+    /**
+     * Not possible now, nothing was changed; see `Retry-After`.
+     */
+    503: Problem;
+};
+
+export type DeleteTlsReportSuppressionError = DeleteTlsReportSuppressionErrors[keyof DeleteTlsReportSuppressionErrors];
+
+export type DeleteTlsReportSuppressionResponses = {
+    /**
+     * It is gone
+     */
+    204: void;
+};
+
+export type DeleteTlsReportSuppressionResponse = DeleteTlsReportSuppressionResponses[keyof DeleteTlsReportSuppressionResponses];
 
 export type ListRoutesData = {
     body?: never;
@@ -18003,6 +20085,42 @@ export type OnDeliveryUnrecognizedWebhookPayload = DeliveryUnrecognizedEvent;
 export type OnDeliveryUnrecognizedWebhookRequest = {
     body: OnDeliveryUnrecognizedWebhookPayload;
     key: 'delivery.unrecognized';
+    path?: never;
+    query?: never;
+};
+
+/**
+ * The event.
+ */
+export type OnDkimRotatedWebhookPayload = DkimRotatedEvent;
+
+export type OnDkimRotatedWebhookRequest = {
+    body: OnDkimRotatedWebhookPayload;
+    key: 'dkim.rotated';
+    path?: never;
+    query?: never;
+};
+
+/**
+ * The event.
+ */
+export type OnDomainDegradedWebhookPayload = DomainDegradedEvent;
+
+export type OnDomainDegradedWebhookRequest = {
+    body: OnDomainDegradedWebhookPayload;
+    key: 'domain.degraded';
+    path?: never;
+    query?: never;
+};
+
+/**
+ * The event.
+ */
+export type OnDomainVerifiedWebhookPayload = DomainVerifiedEvent;
+
+export type OnDomainVerifiedWebhookRequest = {
+    body: OnDomainVerifiedWebhookPayload;
+    key: 'domain.verified';
     path?: never;
     query?: never;
 };

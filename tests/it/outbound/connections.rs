@@ -118,7 +118,7 @@ async fn fresh_connection_that_dies_is_not_tried_again() {
 #[tokio::test]
 async fn close_waits_for_what_is_under_way() {
     let sink = Sink::start(Script::new().slow(Duration::from_millis(30)));
-    let client = std::sync::Arc::new(client());
+    let client = Arc::new(client());
     let under_way = tokio::spawn({
         let (client, job) = (client.clone(), job(&sink, &["a@b.example"]));
         async move { client.deliver(job).await }
