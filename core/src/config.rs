@@ -28,6 +28,8 @@ pub struct Config {
     pub webhook_allowed_networks: Vec<String>,
     /// Most connections that deliver mail at a time.
     pub delivery_connections: usize,
+    /// Most connections at a time, besides these, to destinations that are not known to answer.
+    pub probing_connections: usize,
     /// Most connections at a time to one destination.
     pub connections_per_destination: usize,
     /// Directory or S3 bucket for messages over 128 KiB.
@@ -208,6 +210,7 @@ impl Default for Config {
             tls_reports: TlsReports::default(),
             webhook_allowed_networks: Vec::new(),
             delivery_connections: 500,
+            probing_connections: 2000,
             connections_per_destination: 20,
             blob_store: BlobStore::Directory(PathBuf::from("blobs")),
             spool: Spool { directory: PathBuf::from("spool"), bytes: 4 * 1024 * MIB },

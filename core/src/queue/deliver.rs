@@ -41,7 +41,7 @@ pub(crate) async fn run(platform: Platform, shutdown: CancellationToken, tracker
     let config = platform.config();
     let scheduler = &platform.queue().scheduler;
     scheduler.configure(
-        config.delivery_connections,
+        (config.delivery_connections, config.probing_connections),
         config.connections_per_destination,
         config.delivery.smart_host.is_some(),
     );

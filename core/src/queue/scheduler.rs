@@ -101,11 +101,11 @@ impl Scheduler {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says how many workers there are, how many of them a lane has, and whether everything goes to
-    /// a smart host.
-    pub(crate) fn configure(&self, workers: usize, of_a_lane: usize, smart_host: bool) {
+    /// Says how many workers there are, steady and probing, how many a lane has, and whether
+    /// everything goes to a smart host.
+    pub(crate) fn configure(&self, workers: (usize, usize), of_a_lane: usize, smart_host: bool) {
         let mut inner = self.lock();
-        inner.turns.limit(workers.max(1));
+        inner.turns.limit(workers);
         inner.limits.connections = of_a_lane.max(1);
         inner.smart_host = smart_host;
         inner.set_limits();

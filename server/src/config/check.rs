@@ -20,6 +20,7 @@ use super::{ConfigFaults, Environment, Listen, MasterKey, Settings, TlsFiles, fi
 use crate::{
     database::DatabaseSettings,
     logging::{Format, LogSettings},
+    open_files,
     roles::{Role, Roles},
 };
 
@@ -106,6 +107,7 @@ pub(super) fn check(file: file::File, environment: Environment) -> Result<Settin
             &mut faults,
         ),
         delivery_connections: file.delivery.connections,
+        probing_connections: open_files::for_probing(file.delivery.connections),
         connections_per_destination: file.delivery.connections_per_destination,
         blob_store: blob_store(file.blobs, &mut faults),
         spool: spool(file.spool),

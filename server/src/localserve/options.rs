@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use crate::open_files;
+
 /// Options of `posthouse localserve`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -55,6 +57,7 @@ impl Options {
         };
         core.delivery.sandbox = self.deliver == Deliver::Sandbox;
         core.delivery.port = self.delivery_port;
+        core.probing_connections = open_files::for_probing(core.delivery_connections);
         if !self.retry_schedule.is_empty() {
             let waits = self.retry_schedule.iter().copied();
             core.delivery.retry_schedule = waits.map(Duration::from_secs).collect();

@@ -13,10 +13,10 @@ fn entry(account: Id<Account>, message: Id<MessageKind>, number: u16) -> Entry {
     Entry::new(message.delivery(number), account, "bob@example.net", now())
 }
 
-/// Ten workers, two of them for a lane.
+/// Ten steady workers, two of them for a lane, and forty that probe.
 fn scheduler() -> Scheduler {
     let scheduler = Scheduler::default();
-    scheduler.configure(10, 2, false);
+    scheduler.configure((10, 40), 2, false);
     scheduler
 }
 

@@ -12,8 +12,6 @@ use std::collections::VecDeque;
 
 use super::lane::LaneKey;
 
-/// So many workers may probe for each one that may be steady.
-const PROBES: usize = 4;
 /// After so many goes a worker ends when other lanes wait for one.
 pub(super) const QUANTUM: u32 = 16;
 /// An account has little due, up to this.
@@ -50,7 +48,7 @@ pub(super) struct Turns {
 impl Default for Turns {
     fn default() -> Self {
         let mut turns = Self { steady: Place::default(), probing: Place::default() };
-        turns.limit(1);
+        turns.limit((1, 1));
         turns
     }
 }
@@ -70,10 +68,10 @@ impl Turns {
         }
     }
 
-    /// Says how many steady workers there may be.
-    pub(super) const fn limit(&mut self, most: usize) {
-        self.steady.most = most;
-        self.probing.most = most.saturating_mul(PROBES);
+    /// Says how many workers there may be of each kind.
+    pub(super) const fn limit(&mut self, (steady, probing): (usize, usize)) {
+        self.steady.most = steady;
+        self.probing.most = probing;
     }
 
     /// Whether another worker of this kind may start.
