@@ -103,6 +103,8 @@ pub struct OutboundConfig {
     pub idle_keep: Duration,
     /// Connections that may wait per next hop.
     pub max_idle_per_hop: usize,
+    /// Connections that may wait at all.
+    pub max_idle: usize,
     /// How long an address that could not be connected to comes after all others.
     pub address_memory: Duration,
 }
@@ -117,6 +119,7 @@ impl OutboundConfig {
             max_messages_per_connection: 100,
             idle_keep: Duration::from_secs(10),
             max_idle_per_hop: 16,
+            max_idle: 1000,
             address_memory: Duration::from_mins(1),
         }
     }
@@ -148,7 +151,7 @@ impl Outbound {
     pub fn new(config: &OutboundConfig) -> Result<Self, rustls::Error> {
         let shared = Shared {
             env: session::Environment::new(config)?,
-            pool: Pool::new(config.idle_keep, config.max_idle_per_hop),
+            pool: Pool::new(config.idle_keep, (config.max_idle_per_hop, config.max_idle)),
             health: Health::new(config.address_memory),
             max_messages: config.max_messages_per_connection,
             idle_keep: config.idle_keep,

@@ -1,10 +1,11 @@
 //! Connections that wait for their next message, by next hop.
 //!
-//! The newest one is taken first, so that surplus ones grow old. The pool only keeps and hands out;
-//! the sweeper in `mod.rs` says QUIT to what has expired.
+//! The newest one is taken first, so that surplus ones grow old. When there are very many, the oldest
+//! of all makes room. The pool only keeps and hands out; the sweeper in `mod.rs` says QUIT to what has
+//! expired.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -56,26 +57,55 @@ struct Idle {
 
 /// Idle connections.
 pub(super) struct Pool {
-    idle: Mutex<HashMap<Key, Vec<Idle>>>,
+    state: Mutex<State>,
     keep: Duration,
-    per_hop: usize,
+    /// Most to the same hop, and most of all.
+    most: (usize, usize),
+}
+
+#[derive(Default)]
+struct State {
+    idle: HashMap<Key, Vec<Idle>>,
+    /// How many there are.
+    count: usize,
+    /// When connections began to wait, the oldest first, also those that do not wait any more.
+    order: VecDeque<(Instant, Key)>,
+}
+
+impl State {
+    /// Takes out the one that has waited longest.
+    fn oldest(&mut self) -> Option<Connection> {
+        while let Some((since, key)) = self.order.pop_front() {
+            let Some(waiting) = self.idle.get_mut(&key) else { continue };
+            let Some(at) = waiting.iter().position(|idle| idle.since == since) else { continue };
+            let oldest = waiting.remove(at);
+            if waiting.is_empty() {
+                self.idle.remove(&key);
+            }
+            self.count = self.count.saturating_sub(1);
+            return Some(oldest.connection);
+        }
+        None
+    }
 }
 
 impl Pool {
-    /// Keeps each connection for `keep`, at most `per_hop` to the same hop.
-    pub(super) fn new(keep: Duration, per_hop: usize) -> Self {
-        Self { idle: Mutex::default(), keep, per_hop }
+    /// Keeps each connection for `keep`, at most so many to the same hop, and of all.
+    pub(super) fn new(keep: Duration, most: (usize, usize)) -> Self {
+        Self { state: Mutex::default(), keep, most }
     }
 
     /// A connection that seems alive and whose peer address `suits`.
     pub(super) fn take(&self, key: &Key, suits: impl Fn(IpAddr) -> bool) -> Option<Connection> {
-        let mut idle = self.lock();
+        let mut state = self.lock();
+        let State { idle, count, .. } = &mut *state;
         let waiting = idle.get_mut(key)?;
         let mut found = None;
         while let Some(at) =
             waiting.iter().rposition(|idle| idle.connection.peer.remote_address.is_some_and(&suits))
         {
             let Idle { connection, since } = waiting.remove(at);
+            *count = count.saturating_sub(1);
             if since.elapsed() < self.keep && !connection.is_stale() {
                 found = Some(connection);
                 break;
@@ -87,20 +117,28 @@ impl Pool {
         found
     }
 
-    /// Keeps a connection, or gives it back when enough are waiting.
+    /// Keeps a connection; gives back what there is no room for.
     pub(super) fn put(&self, key: Key, mut connection: Connection) -> Option<Connection> {
         connection.rest();
-        let mut idle = self.lock();
-        let waiting = idle.entry(key).or_default();
-        if waiting.len() >= self.per_hop {
+        let (per_hop, of_all) = self.most;
+        let mut state = self.lock();
+        if state.idle.get(&key).is_some_and(|waiting| waiting.len() >= per_hop) {
             return Some(connection);
         }
-        waiting.push(Idle { connection, since: Instant::now() });
-        None
+        let since = Instant::now();
+        state.order.push_back((since, key.clone()));
+        state.idle.entry(key).or_default().push(Idle { connection, since });
+        state.count += 1;
+        if state.count > of_all { state.oldest() } else { None }
     }
 
     /// Takes out what has waited for longer than it may.
     pub(super) fn expired(&self) -> Vec<Connection> {
+        let mut state = self.lock();
+        while state.order.front().is_some_and(|(since, _)| since.elapsed() >= self.keep) {
+            state.order.pop_front();
+        }
+        drop(state);
         self.remove_if(|idle| idle.since.elapsed() >= self.keep)
     }
 
@@ -111,16 +149,17 @@ impl Pool {
 
     fn remove_if(&self, matches: impl Fn(&Idle) -> bool) -> Vec<Connection> {
         let mut removed = Vec::new();
-        let mut idle = self.lock();
-        idle.retain(|_, waiting| {
+        let mut state = self.lock();
+        state.idle.retain(|_, waiting| {
             removed
                 .extend(waiting.extract_if(.., |idle| matches(idle)).map(|idle| idle.connection));
             !waiting.is_empty()
         });
+        state.count = state.count.saturating_sub(removed.len());
         removed
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Vec<Idle>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

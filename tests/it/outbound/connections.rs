@@ -160,3 +160,20 @@ async fn an_address_that_could_not_be_reached_comes_after_all_others_for_a_while
     assert_eq!(send().await, ["+250 2.0.0"], "it has been reached");
     assert_eq!((first.count(), other.count()), (2, 2));
 }
+
+#[tokio::test]
+async fn of_very_many_that_wait_the_oldest_makes_room() {
+    let sinks = [(); 3].map(|()| Sink::start(Script::new()));
+    let mut config = config();
+    config.max_idle = 2;
+    let client = Outbound::new(&config).unwrap();
+    for sink in &sinks {
+        client.deliver(job(sink, &["a@b.example"])).await;
+    }
+    let left = async || (sinks[0].commands("QUIT").len() == 1).then_some(());
+    eventually("the oldest is closed", left).await;
+    for sink in &sinks {
+        client.deliver(job(sink, &["a@b.example"])).await;
+    }
+    assert_eq!(sinks.each_ref().map(Sink::connections), [2; 3], "each has made room for another");
+}
