@@ -191,7 +191,8 @@ fn answers(operation: &mut Operation, place: &Place<'_>) {
     if operation.request_body.is_some() {
         statuses.extend(["400", "409", "413", "415", "422"]);
     }
-    if place.method == "delete" && needs_credential(operation) {
+    let changes_a_key = place.method == "post" && place.path.contains("/dkim-keys/{selector}/");
+    if place.method == "delete" && needs_credential(operation) || changes_a_key {
         statuses.push("409");
     }
     if place.path.ends_with("/raw") && place.method == "get" || place.path.ends_with("/{path}") {

@@ -85,8 +85,8 @@ mod tests {
                 vec!["post https://reporting.example.com/v1/tlsrpt"],
             ),
             (
-                "v=TLSRPTv1 ; new=1;\trua=MAILTO:a%2Cb@Example.com?subject=x , HTTPS://x.test/ ;",
-                vec!["mail a,b@example.com", "post https://x.test/"],
+                "v=TLSRPTv1 ; new=1;\trua=MAILTO:a%2Bb@Example.com?subject=x , HTTPS://x.test/ ;",
+                vec!["mail a+b@example.com", "post https://x.test/"],
             ),
         ] {
             assert_eq!(read(&[record]).unwrap(), found, "{record}");

@@ -10692,6 +10692,10 @@ export type ActivateDkimKeyErrors = {
      */
     404: Problem;
     /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
+    /**
      * Faults in fields; `errors` lists all of them.
      */
     422: Problem;
@@ -10760,6 +10764,10 @@ export type RetireDkimKeyErrors = {
      * It does not exist, or belongs to another account.
      */
     404: Problem;
+    /**
+     * In conflict with what is there, or in progress.
+     */
+    409: Problem;
     /**
      * Faults in fields; `errors` lists all of them.
      */
