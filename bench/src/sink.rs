@@ -55,7 +55,9 @@ impl Sink {
         let sink = Self { address: listener.local_addr()?, counts: Arc::default() };
         let counts = Arc::clone(&sink.counts);
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            loop {
+                // Too many files are open for a moment.
+                let Ok((stream, _)) = listener.accept().await else { continue };
                 tokio::spawn(serve(stream, Arc::clone(&counts), tls.clone()));
             }
         });

@@ -78,7 +78,9 @@ fn measure(platform: &Platform) {
 
 async fn run_worker(platform: Platform, mut worker: Worker, shutdown: CancellationToken) {
     while !shutdown.is_cancelled() {
-        let Some(Work { groups, pace }) = platform.queue().scheduler.take(&mut worker) else {
+        let Some(Work { groups, pace }) =
+            platform.queue().scheduler.take(&mut worker, platform.now())
+        else {
             return;
         };
         if !platform.queue().shards.is_trusted() {

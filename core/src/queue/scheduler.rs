@@ -54,6 +54,8 @@ struct Inner {
     /// The lanes of domains, as long as they may have something in them.
     known: HashMap<Arc<str>, LaneKey>,
     paces: Cache<LaneKey, Arc<Pace>>,
+    /// Lanes that nothing is taken from until then, in milliseconds since the epoch.
+    pauses: BTreeMap<i64, Vec<LaneKey>>,
     turns: Turns,
     /// Deliveries due, by account.
     due: HashMap<Id<Account>, usize>,
@@ -77,6 +79,7 @@ impl Default for Inner {
             lanes: HashMap::new(),
             known: HashMap::new(),
             paces: Cache::builder().max_capacity(most).time_to_idle(PACE_KEPT).build(),
+            pauses: BTreeMap::new(),
             turns: Turns::default(),
             due: HashMap::new(),
             in_flight: HashMap::new(),
@@ -156,10 +159,11 @@ impl Scheduler {
 
     /// Makes an attempt possible at once where `entry` goes: somebody asked for it.
     pub(crate) fn wake(&self, entry: &Entry) {
-        let inner = self.lock();
+        let mut inner = self.lock();
         for lane in inner.lanes_of(entry) {
             if let Some(pace) = inner.paces.get(&lane) {
                 pace.wake();
+                inner.end_pause(lane);
             }
         }
     }
@@ -226,6 +230,7 @@ impl Scheduler {
     /// Moves what is due at `now` into its lane; says when the next is due.
     pub(crate) fn advance(&self, now: i64) -> Option<i64> {
         let mut inner = self.lock();
+        inner.end_pauses(now);
         while let Some(first) = inner.timers.first_entry() {
             if first.key().0 > now {
                 return Some(first.key().0);

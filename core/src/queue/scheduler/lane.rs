@@ -47,6 +47,8 @@ pub(super) struct Lane {
     pub workers: usize,
     /// The lists of lanes that want a worker on which it stands.
     pub queued: Vec<(Class, Weight)>,
+    /// Nothing is taken from it until its time has come.
+    pub paused: bool,
     pub pace: Arc<Pace>,
 }
 
@@ -58,6 +60,7 @@ impl Lane {
             ready: 0,
             workers: 0,
             queued: Vec::new(),
+            paused: false,
             pace,
         }
     }
@@ -69,6 +72,9 @@ impl Lane {
 
     /// How many workers it could use.
     pub(super) fn wanted(&self) -> usize {
+        if self.paused {
+            return 0;
+        }
         match self.class() {
             Class::Steady => self.ready.div_ceil(8).min(self.pace.most()),
             Class::Probing => self.ready.min(1),

@@ -2,8 +2,8 @@
 //!
 //! The number of attempts at a time is halved when the other side is busy or does not answer, and
 //! goes up again by one for each round of good ones (0.17). A destination that does not answer at
-//! all rests: what is due meanwhile is put off without a try, but for the last attempt of each
-//! delivery. Rests get longer as long as nothing answers.
+//! all rests, longer and longer. What is due waits for the end of the first rests; when they have
+//! not helped it is put off without a try, but for the last attempt of each delivery.
 
 use std::{
     num::NonZeroU32,
@@ -20,6 +20,8 @@ use crate::ports::transport::{Outcome, Reply, Report};
 /// The first rest, and the longest.
 const REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_mins(5);
+/// So many rests are waited for: half a minute may be a server that starts anew.
+const PAUSES: u32 = 2;
 /// Failures one after the other, after which a destination rests that has answered before.
 const PATIENCE: u32 = 3;
 /// Busy replies one after the other, after which it rests.
@@ -177,10 +179,16 @@ impl Pace {
         Permit { pace: self, permit }
     }
 
+    /// Until when nothing is to be taken from the lane.
+    pub(super) fn paused(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        let state = self.lock();
+        state.resting(now).filter(|_| state.rests <= PAUSES).map(|(until, _)| *until)
+    }
+
     /// Why no attempt is to be made at `now`.
     pub(crate) fn suspended(&self, now: OffsetDateTime) -> Option<Reply> {
         let state = self.lock();
-        let (until, reason) = state.rest.as_ref().filter(|(until, _)| *until > now)?;
+        let (until, reason) = state.resting(now).filter(|_| state.rests > PAUSES)?;
         let seconds = (*until - now).as_seconds_f32().ceil();
         let text = format!("not tried, and not for another {seconds} s: {}", reason.text);
         metrics::counter!("posthouse_queue_suspended_total").increment(1);
@@ -272,8 +280,16 @@ impl State {
         }
     }
 
+    /// The end of the rest, and its reason.
+    fn resting(&self, now: OffsetDateTime) -> Option<&(OffsetDateTime, Reply)> {
+        self.rest.as_ref().filter(|(until, _)| *until > now)
+    }
+
     fn take_rest(&mut self, reason: Reply, now: OffsetDateTime) {
         self.target = 1;
+        if self.resting(now).is_some() {
+            return;
+        }
         let rest = REST.saturating_mul(1 << self.rests.min(16)).min(LONGEST_REST);
         self.rests += 1;
         self.rest = Some((now + rest, reason));
@@ -359,13 +375,20 @@ mod tests {
         let pace = pace(8);
         assert!(!pace.is_proven());
         let mut now = 0;
-        for rest in [5, 10, 20, 40, 80, 160, 300, 300] {
+        for (number, rest) in [5, 10, 20, 40, 80, 160, 300, 300].into_iter().enumerate() {
             pace.note(lost(), at(now));
-            let reply = pace.suspended(at(now + rest - 1)).unwrap();
-            assert_eq!(reply.text, "not tried, and not for another 1 s: mx.test: no route");
-            assert_eq!((reply.code, reply.enhanced.as_deref()), (None, Some("4.4.1")));
+            pace.note(lost(), at(now + 1));
+            let (paused, suspended) = (pace.paused(at(now)), pace.suspended(at(now + rest - 1)));
             now += rest;
-            assert_eq!(pace.suspended(at(now)), None);
+            if number < 2 {
+                assert_eq!((paused, suspended), (Some(at(now)), None));
+            } else {
+                let reply = suspended.unwrap();
+                assert_eq!(reply.text, "not tried, and not for another 1 s: mx.test: no route");
+                assert_eq!((reply.code, reply.enhanced.as_deref()), (None, Some("4.4.1")));
+                assert_eq!(paused, None);
+            }
+            assert_eq!((pace.paused(at(now)), pace.suspended(at(now))), (None, None));
         }
         assert_eq!(free(&pace), 1);
         pace.note(lost(), at(now));
@@ -376,10 +399,10 @@ mod tests {
         // From now on it has some credit.
         for _ in 1..PATIENCE {
             pace.note(lost(), at(now));
-            assert_eq!(pace.suspended(at(now)), None);
+            assert_eq!(pace.paused(at(now)), None);
         }
         pace.note(lost(), at(now));
-        assert!(pace.suspended(at(now + 4)).is_some() && pace.suspended(at(now + 5)).is_none());
+        assert_eq!(pace.paused(at(now)), Some(at(now + 5)));
         assert!(!pace.is_proven());
     }
 
@@ -387,10 +410,10 @@ mod tests {
     fn who_is_always_busy_rests_too() {
         let pace = pace(2);
         for _ in 0..BUSY {
-            assert_eq!(pace.suspended(NOW), None);
+            assert_eq!(pace.paused(NOW), None);
             pace.note(busy(), NOW);
         }
-        assert!(pace.suspended(NOW).is_some());
+        assert!(pace.paused(NOW).is_some());
         assert!(pace.is_proven());
     }
 

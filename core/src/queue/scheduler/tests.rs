@@ -20,6 +20,13 @@ fn scheduler() -> Scheduler {
     scheduler
 }
 
+/// Mail for `example.net` is known to be answered.
+fn answers(scheduler: &Scheduler) {
+    let lane = LaneKey::Domain("example.net".into());
+    let pace = scheduler.lock().paces.get(&lane).unwrap();
+    pace.note(Contact::Good, now());
+}
+
 #[test]
 fn accounts_take_turns_and_siblings_go_together() {
     let scheduler = scheduler();
@@ -31,9 +38,10 @@ fn accounts_take_turns_and_siblings_go_together() {
     entries.push(entry(two, late, 1));
     scheduler.add_loaded(entries);
     assert_eq!(scheduler.advance(millis(now())), None);
+    answers(&scheduler);
     let mut lanes = scheduler.start_workers();
     assert_eq!(lanes.len(), 1);
-    let groups = scheduler.take(&mut lanes[0]).unwrap().groups;
+    let groups = scheduler.take(&mut lanes[0], now()).unwrap().groups;
     assert_eq!(groups.len(), 4);
     assert_eq!(groups[0].len(), 2);
     assert_eq!(groups[1][0].account, two);
@@ -42,7 +50,7 @@ fn accounts_take_turns_and_siblings_go_together() {
         scheduler.finished(entry.id);
     }
     assert!(!scheduler.in_flight(1));
-    assert!(scheduler.take(&mut lanes[0]).is_none());
+    assert!(scheduler.take(&mut lanes[0], now()).is_none());
     assert_eq!(scheduler.counts(), (0, 0, 0));
 }
 
@@ -89,8 +97,8 @@ fn content_counts_as_held_until_its_attempt_has_ended() {
         scheduler.add_new(&message, &[entry(message.account, message.id, 1)]);
         drop(message);
         let mut lanes = scheduler.start_workers();
-        let mut work = scheduler.take(&mut lanes[0]).unwrap();
-        assert!(scheduler.take(&mut lanes[0]).is_none());
+        let mut work = scheduler.take(&mut lanes[0], now()).unwrap();
+        assert!(scheduler.take(&mut lanes[0], now()).is_none());
         work.groups[0][0].take_content()
     };
     let large = 40 * 1024 * 1024;
@@ -111,13 +119,14 @@ fn what_is_seized_is_not_attempted_until_it_is_settled() {
     later.due += 1000;
     scheduler.add_loaded([&entries[..3], &[later.clone()]].concat());
     scheduler.advance(millis(now()));
+    answers(&scheduler);
     let mut lanes = scheduler.start_workers();
     // One stands in its lane, one waits for its time, and one is somewhere else.
     let elsewhere = entry(account, Id::in_shard(now(), 1), 1);
     let seized = scheduler.seize(&[&entries[1], &later, &elsewhere]);
     assert_eq!(HashSet::from_iter(seized.clone()), HashSet::from([entries[1].id, later.id]));
     assert!(scheduler.seize(&[&entries[1], &later]).is_empty(), "only once");
-    let work = scheduler.take(&mut lanes[0]).unwrap();
+    let work = scheduler.take(&mut lanes[0], now()).unwrap();
     // In the order of their ids, which are random.
     let taken: HashSet<_> = work.groups.iter().flatten().map(|entry| entry.id).collect();
     assert_eq!(taken, HashSet::from([entries[0].id, entries[2].id]));
@@ -144,15 +153,15 @@ fn who_is_paused_does_not_hinder_others_and_goes_on_later() {
     scheduler.add_loaded(entries[1..].to_vec());
     scheduler.advance(millis(now()));
     let mut lanes = scheduler.start_workers();
-    let work = scheduler.take(&mut lanes[0]).unwrap();
+    let work = scheduler.take(&mut lanes[0], now()).unwrap();
     assert_eq!(work.groups.iter().flatten().map(|e| e.account).collect::<Vec<_>>(), [two]);
-    assert!(scheduler.take(&mut lanes[0]).is_none());
+    assert!(scheduler.take(&mut lanes[0], now()).is_none());
     assert_eq!(scheduler.counts(), (2, 0, 1));
     assert_eq!(scheduler.seize(&[&entries[0]]), [entries[0].id], "it can be changed");
     scheduler.set_paused(Paused::default());
     scheduler.advance(millis(now()));
     let mut lanes = scheduler.start_workers();
-    assert_eq!(scheduler.take(&mut lanes[0]).unwrap().groups[0][0].id, entries[1].id);
+    assert_eq!(scheduler.take(&mut lanes[0], now()).unwrap().groups[0][0].id, entries[1].id);
 }
 
 /// So many deliveries of an account to a domain, due now.
@@ -177,11 +186,11 @@ fn a_lane_has_one_worker_until_its_destination_answers_and_then_a_limited_number
     due(&scheduler, Id::new(now()), "example.net", 100);
     let mut workers = scheduler.start_workers();
     assert_eq!(workers.len(), 1);
-    let work = scheduler.take(&mut workers[0]).unwrap();
+    let work = scheduler.take(&mut workers[0], now()).unwrap();
     assert!(scheduler.start_workers().is_empty());
     work.pace.note(Contact::Good, now());
     end(&scheduler, &work);
-    let work = scheduler.take(&mut workers[0]).unwrap();
+    let work = scheduler.take(&mut workers[0], now()).unwrap();
     workers.extend(scheduler.start_workers());
     assert_eq!(workers.len(), 2);
     assert!(scheduler.start_workers().is_empty());
@@ -190,9 +199,38 @@ fn a_lane_has_one_worker_until_its_destination_answers_and_then_a_limited_number
         work.pace.note(Contact::Lost(Reply::local("4.4.1", "x")), now());
     }
     end(&scheduler, &work);
-    assert!(scheduler.take(&mut workers[1]).is_none());
-    assert!(scheduler.take(&mut workers[0]).is_some());
+    assert!(scheduler.take(&mut workers[1], now()).is_none());
+    let later = now() + Duration::from_secs(5);
+    assert!(scheduler.take(&mut workers[0], later).is_some());
     assert!(scheduler.start_workers().is_empty());
+}
+
+#[test]
+fn a_lane_that_rests_waits_for_its_time() {
+    let scheduler = scheduler();
+    let entries = due(&scheduler, Id::new(now()), "example.net", 3);
+    let mut workers = scheduler.start_workers();
+    let work = scheduler.take(&mut workers[0], now()).unwrap();
+    assert_eq!(work.groups.len(), 1, "one is enough to find out");
+    work.pace.note(Contact::Lost(Reply::local("4.4.1", "x")), now());
+    end(&scheduler, &work);
+    assert!(scheduler.take(&mut workers[0], now()).is_none());
+    let after = |millis_later: i64| {
+        scheduler.advance(millis(now()) + millis_later);
+        scheduler.start_workers()
+    };
+    assert!(after(0).is_empty() && after(4999).is_empty());
+    let mut workers = after(5000);
+    let later = now() + Duration::from_secs(5);
+    assert!(scheduler.take(&mut workers[0], later).is_some());
+    // Somebody asks.
+    let work = scheduler.take(&mut workers[0], later).unwrap();
+    work.pace.note(Contact::Lost(Reply::local("4.4.1", "x")), later);
+    assert!(scheduler.take(&mut workers[0], later).is_none());
+    scheduler.wake(&entries[0]);
+    assert!(scheduler.start_workers().is_empty(), "nothing is left in it");
+    due(&scheduler, Id::new(now()), "example.net", 1);
+    assert_eq!(scheduler.start_workers().len(), 1);
 }
 
 #[test]
@@ -212,7 +250,7 @@ fn the_dead_take_no_workers_from_the_living() {
     };
     living(1);
     assert!(scheduler.start_workers().is_empty(), "nobody knows that it lives");
-    scheduler.inner.lock().unwrap().paces.get(&relay).unwrap().note(Contact::Good, now());
+    scheduler.lock().paces.get(&relay).unwrap().note(Contact::Good, now());
     living(100);
     let steady = scheduler.start_workers();
     assert_eq!(steady.iter().filter(|worker| worker.lane == relay).count(), 2);
@@ -227,17 +265,17 @@ fn who_has_little_due_comes_before_who_has_a_lot() {
     }
     let mut workers = scheduler.start_workers();
     assert_eq!(workers.len(), 40);
-    let work = scheduler.take(&mut workers[0]).unwrap();
+    let work = scheduler.take(&mut workers[0], now()).unwrap();
     let mine = due(&scheduler, other, "other.test", 1).remove(0);
     assert!(scheduler.start_workers().is_empty());
     end(&scheduler, &work);
-    assert!(scheduler.take(&mut workers[0]).is_none(), "it gives up its place");
+    assert!(scheduler.take(&mut workers[0], now()).is_none(), "it gives up its place");
     let mut started = scheduler.start_workers();
-    let work = scheduler.take(&mut started[0]).unwrap();
+    let work = scheduler.take(&mut started[0], now()).unwrap();
     assert_eq!(work.groups[0][0].id, mine.id);
     end(&scheduler, &work);
     // Lanes of the same kind take turns, too.
-    let groups = (0..100).map_while(|_| scheduler.take(&mut workers[1])).count();
+    let groups = (0..100).map_while(|_| scheduler.take(&mut workers[1], now())).count();
     assert!((1..=turns::QUANTUM).contains(&u32::try_from(groups).unwrap()), "{groups}");
 }
 
@@ -257,11 +295,11 @@ fn domains_with_the_same_exchangers_share_a_lane() {
     // Another host from now on: what waits goes there.
     let other = named("mx.other.test");
     scheduler.learn("one.test", &other);
-    let work = scheduler.take(&mut workers[0]).unwrap();
+    let work = scheduler.take(&mut workers[0], now()).unwrap();
     assert_eq!(work.groups.iter().flatten().map(Entry::domain).collect::<Vec<_>>(), ["two.test"]);
     let mut workers = scheduler.start_workers();
     let mut groups = Vec::new();
-    while let Some(work) = scheduler.take(&mut workers[0]) {
+    while let Some(work) = scheduler.take(&mut workers[0], now()) {
         groups.extend(work.groups);
     }
     assert_eq!((groups.len(), workers[0].lane.clone()), (19, other));
@@ -274,16 +312,17 @@ fn what_is_handed_over_stands_in_the_other_lane_and_is_found_there() {
     let entries: Vec<Entry> = (0..2).map(|_| entry(account, Id::in_shard(now(), 1), 1)).collect();
     scheduler.add_loaded(entries.clone());
     scheduler.advance(millis(now()));
+    answers(&scheduler);
     let mut lanes = scheduler.start_workers();
     let taken: Vec<Entry> =
-        scheduler.take(&mut lanes[0]).unwrap().groups.into_iter().flatten().collect();
+        scheduler.take(&mut lanes[0], now()).unwrap().groups.into_iter().flatten().collect();
     let relay = LaneKey::Transport(Id::new(now()));
     scheduler.hand_over(taken.into_iter().map(|entry| (relay.clone(), entry)).collect());
     assert!(!scheduler.in_flight(1), "nobody works on it");
-    assert!(scheduler.take(&mut lanes[0]).is_none());
+    assert!(scheduler.take(&mut lanes[0], now()).is_none());
     assert_eq!(scheduler.seize(&[&entries[0]]), [entries[0].id], "it can be changed there");
     let mut lanes = scheduler.start_workers();
     assert_eq!(lanes.iter().map(|worker| &worker.lane).collect::<Vec<_>>(), [&relay]);
-    let left = scheduler.take(&mut lanes[0]).unwrap().groups;
+    let left = scheduler.take(&mut lanes[0], now()).unwrap().groups;
     assert_eq!(left.iter().flatten().map(|entry| entry.id).collect::<Vec<_>>(), [entries[1].id]);
 }

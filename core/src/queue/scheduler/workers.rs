@@ -9,7 +9,9 @@ use super::{
     pace::Pace,
     turns::{self, Class, Weight},
 };
-use crate::queue::entry::Entry;
+use time::OffsetDateTime;
+
+use crate::queue::entry::{Entry, millis};
 
 /// Groups whose content must be read first are taken together, to read it at once.
 const READ_TOGETHER: usize = 8;
@@ -47,9 +49,10 @@ impl Scheduler {
 
     /// Takes what a worker does next: a group of recipients of one message, or several groups when
     /// their content must be read. None: the worker has ended.
-    pub(crate) fn take(&self, worker: &mut Worker) -> Option<Work> {
+    pub(crate) fn take(&self, worker: &mut Worker, now: OffsetDateTime) -> Option<Work> {
         let mut inner = self.lock();
-        let groups = if inner.keeps(worker) { inner.next_groups(&worker.lane) } else { Vec::new() };
+        let stays = inner.keeps(worker) && !inner.pauses(&worker.lane, now);
+        let groups = if stays { inner.next_groups(&worker.lane) } else { Vec::new() };
         let pace = inner.lanes.get(&worker.lane).map(|lane| Arc::clone(&lane.pace));
         if let Some(pace) = pace.filter(|_| !groups.is_empty()) {
             worker.served = worker.served.saturating_add(1);
@@ -117,9 +120,41 @@ impl Inner {
         !self.turns.crowd_out(class, worker.served)
     }
 
+    /// Whether nothing is to be taken from a lane now; it is looked at again in time.
+    fn pauses(&mut self, key: &LaneKey, now: OffsetDateTime) -> bool {
+        let Some(lane) = self.lanes.get_mut(key) else { return false };
+        let Some(until) = lane.pace.paused(now) else { return false };
+        if !std::mem::replace(&mut lane.paused, true) {
+            self.pauses.entry(millis(until)).or_default().push(key.clone());
+        }
+        true
+    }
+
+    /// Lets lanes go on whose time has come.
+    pub(super) fn end_pauses(&mut self, now: i64) {
+        while let Some(first) = self.pauses.first_entry().filter(|first| *first.key() <= now) {
+            for key in first.remove() {
+                self.end_pause(key);
+            }
+        }
+    }
+
+    /// Lets a lane go on.
+    pub(super) fn end_pause(&mut self, key: LaneKey) {
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.paused = false;
+            self.ask_for_worker(key);
+        }
+    }
+
     fn next_groups(&mut self, key: &LaneKey) -> Vec<Vec<Entry>> {
         let mut groups = Vec::new();
-        while groups.len() < READ_TOGETHER {
+        // One is enough to find out whether anybody answers.
+        let most = match self.lanes.get(key).map(Lane::class) {
+            Some(Class::Probing) => 1,
+            _ => READ_TOGETHER,
+        };
+        while groups.len() < most {
             let Some(group) = self.lanes.get_mut(key).and_then(Lane::next_group) else { break };
             for entry in &group {
                 *self.in_flight.entry(entry.id.shard()).or_default() += 1;
